@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "model/ids.h"
+
+namespace dhub {
+
+// 1 to 249 characters of [A-Za-z0-9._-], not "." or ".." (Kafka's rule). InvalidArgument otherwise.
+[[nodiscard]] Status validate_topic_name(std::string_view name);
+
+struct TopicSettings {
+  std::int32_t partitions = 1;  // 1..1000, fixed at creation
+  Duration retention_age = std::chrono::hours(24 * 7);
+  std::uint64_t retention_bytes = 0;  // per partition; 0 = no limit
+};
+[[nodiscard]] Status validate(const TopicSettings& settings);
+
+struct PartitionRange {
+  PartitionId partition{};
+  Offset start{};  // first offset still kept
+  Offset end{};    // the next offset to be given
+  std::uint64_t bytes = 0;
+};
+
+struct Topic {
+  TopicUid uid{};
+  std::string name;
+  TopicSettings settings;
+  WallTime created_at{};
+  std::vector<PartitionRange> partitions;
+};
+
+// Where a published message stands.
+struct Placement {
+  PartitionId partition{};
+  Offset offset{};
+};
+
+// Kafka's default partitioner: murmur2 of the key (seed 0x9747b28c), made positive, modulo partitions. Same vectors as
+// Kafka's Java client (org.apache.kafka.common.utils.Utils.murmur2).
+[[nodiscard]] PartitionId partition_of(std::string_view key, std::int32_t partitions);
+
+}  // namespace dhub

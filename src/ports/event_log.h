@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/message.h"
+#include "model/topic.h"
+
+namespace dhub {
+
+struct PublishRequest {
+  std::string topic;
+  std::vector<Message> messages;
+  std::string idempotency_key;  // empty: none. Remembered for 24 h; the first placements are answered again.
+  bool create_topic = true;     // make the topic (1 partition, default retention) when there is none
+};
+// Called once, on a thread of the log; must be quick and must not call back into the log.
+using PublishDone = std::function<void(Result<std::vector<Placement>>)>;
+
+// Offsets are not dense in every log, so a read says how far it got, which may be past the last record.
+struct ReadResult {
+  RecordBatchRef batch;      // may hold no records; never null
+  Offset next_offset{};      // read on from here
+  bool end_reached = false;  // nothing more at `next_offset` at this moment
+};
+
+// Topics: durable append, read by offset, word of growth. Thread-safe. Control calls block until they are durable
+// (milliseconds); reads block for at most one read of the disk; publishing never blocks.
+class EventLog {
+ public:
+  virtual ~EventLog() = default;
+
+  // AlreadyExists when there is one of that name.
+  virtual Result<Topic> create_topic(const std::string& name, const TopicSettings& settings) = 0;
+  // The topic of that name, made with default settings when there is none.
+  virtual Result<Topic> ensure_topic(const std::string& name) = 0;
+  // Changes retention; Conflict when `partitions` differs.
+  virtual Result<Topic> update_topic(const std::string& name, const TopicSettings& settings) = 0;
+  virtual Result<Topic> topic(const std::string& name) const = 0;
+  virtual Result<Topic> topic(TopicUid uid) const = 0;
+  // By name, those after `after`.
+  virtual Result<std::vector<Topic>> topics(const std::string& after, std::size_t limit) const = 0;
+  // Conflict while a trigger is bound to it (running or paused).
+  virtual Status delete_topic(const std::string& name) = 0;
+
+  // All of the messages or none; `done` after they are on disk. Messages without a key all go to one partition, chosen
+  // anew for each request. StorageFull below the disk reserve.
+  virtual void publish(PublishRequest request, PublishDone done) = 0;
+
+  // Records of one partition from `from` on, about `max_bytes` of them and at least one when there is one.
+  // NotFound: no such topic or partition. OutOfRange is told by `start`/`end` of topic(): a `from` below the start is
+  // read from the start (the caller compares the first offset).
+  virtual Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const = 0;
+
+  // `on_growth` is called on a thread of the log after each durable append to the topic, soon and at least once per
+  // group commit; it must only post. Stops when the handle is destroyed; no call is under way after that.
+  class Watch {
+   public:
+    virtual ~Watch() = default;
+  };
+  [[nodiscard]] virtual std::unique_ptr<Watch> watch(TopicUid topic, std::function<void()> on_growth) = 0;
+};
+
+}  // namespace dhub

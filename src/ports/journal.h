@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/ids.h"
+#include "model/message.h"
+#include "model/run.h"
+
+namespace dhub {
+
+// `count` offsets from `first` on that ended in `state`.
+struct FinishedRange {
+  PartitionId partition{};
+  Offset first{};
+  std::int64_t count = 0;
+  FinalState state = FinalState::None;
+  bool operator==(const FinishedRange&) const = default;
+};
+
+// A failed attempt of an event that is not finished. Charged attempts survive everything; `record` holds the event's
+// bytes, so that retention cannot take them.
+struct StoredFailure {
+  PartitionId partition{};
+  Offset offset{};
+  std::int32_t charged = 0;
+  WallTime retry_at{};
+  std::uint16_t step = 0;  // where the next attempt resumes
+  OutcomeKind kind = OutcomeKind::Failed;
+  Version version{};    // that ran the failed attempt; stored results count only for it
+  std::string results;  // opaque results of the finished steps
+  std::string first_error;
+  std::string last_error;
+  Message message;
+};
+
+// One transaction of a position: outcomes, charges, dead letters, outputs, cursor.
+struct JournalCommit {
+  PositionUid position{};
+  OwnerEpoch owner_epoch{};
+  Pass pass{};
+  CommitSeq seq{};
+
+  struct PartitionState {
+    PartitionId partition{};
+    Offset cursor{};              // every offset below it is final
+    Offset dispatched_through{};  // nothing at or past it was ever dispatched; reserved ahead
+  };
+  std::vector<PartitionState> partitions;  // those that changed
+  std::vector<FinishedRange> finished;
+  std::vector<StoredFailure> failures;    // replace the row of the same offset
+  std::vector<DeadLetter> dead_letters;   // `number` and `created_at` are given by the store
+  std::vector<Publication> publications;  // in order; embedded topics get them in this transaction
+  WallTime at{};
+};
+
+enum class CommitAnswer {
+  Applied,
+  Already,  // this number was applied before (an answer was lost): as good as Applied
+};
+// Called once, on a thread of the journal; must be quick. Error codes: Fenced (a newer owner or pass: stop at once),
+// StorageFull or Unavailable (not applied: send the same commit, with the same number and content, again).
+using CommitDone = std::function<void(Result<CommitAnswer>)>;
+
+struct LoadedPartition {
+  PartitionId partition{};
+  Offset cursor{};
+  Offset dispatched_through{};
+  Offset suspect_border{};              // dispatched_through at the last unclean stop
+  Offset older_suspect_border{};        // at the one before
+  std::vector<FinishedRange> finished;  // at and past the cursor, rising
+};
+
+struct LoadedPosition {
+  PositionUid position{};
+  OwnerEpoch owner_epoch{};  // raised by this load
+  Pass pass{};
+  std::vector<LoadedPartition> partitions;
+  std::vector<StoredFailure> failures;  // by partition and offset
+};
+
+// What is known of one offset.
+struct OffsetState {
+  FinalState state = FinalState::None;
+  std::optional<StoredFailure> failure;  // when it waits for another attempt
+};
+
+struct OutcomeCounts {
+  std::int64_t succeeded = 0, filtered = 0, dead_lettered = 0, expired = 0, skipped = 0, absent = 0;
+};
+
+// Where a position stands and what became of each offset. Thread-safe.
+class Journal {
+ public:
+  virtual ~Journal() = default;
+
+  // Raises owner_epoch, takes back the "clean" mark, moves the borders of suspicion after an unclean stop, and reads:
+  // one transaction, durable when it returns.
+  virtual Result<LoadedPosition> load(PositionUid position) = 0;
+
+  // Applies the commit only when owner_epoch and pass are the current ones and seq is the last number + 1. Never
+  // blocks. Commits of one position apply in the order they were handed in.
+  virtual void commit(JournalCommit commit, CommitDone done) = 0;
+
+  // After a drain: nothing is in flight. A later load finds a clean stop. Fenced like a commit. Blocks until durable.
+  virtual Status mark_clean(PositionUid position, OwnerEpoch epoch) = 0;
+
+  virtual Result<OffsetState> state_of(PositionUid position, PartitionId partition, Offset offset) const = 0;
+  virtual Result<OutcomeCounts> counts(PositionUid position) const = 0;
+  // Dead letters of all positions of a pipeline, newest first, those below `before` (0 = from the newest).
+  virtual Result<std::vector<DeadLetter>> dead_letters(PipelineUid pipeline, std::int64_t before,
+                                                       std::size_t limit) const = 0;
+  virtual Result<DeadLetter> dead_letter(PipelineUid pipeline, std::int64_t number) const = 0;
+};
+
+}  // namespace dhub

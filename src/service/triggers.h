@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "model/ids.h"
+#include "model/run.h"
+#include "model/trigger.h"
+
+namespace dhub::service {
+
+enum class StartFrom { Committed, Latest, Earliest };
+
+struct StartCommand {
+  std::string pipeline_id;
+  std::optional<Version> version;  // none: the newest
+  std::optional<StartFrom> from;   // none: Committed
+};
+
+struct Started {
+  Trigger trigger;
+  bool resumed = false;      // the position existed and was kept
+  std::int64_t backlog = 0;  // messages between the cursors and the ends
+};
+
+// One stage of "would events be executed now?".
+struct Condition {
+  std::string type;  // Source, Service, Store, Breaker
+  bool ok = false;
+  std::string reason;       // CamelCase word, stable
+  std::string message;      // a sentence; empty when there is nothing to say
+  std::string next_action;  // what the user can do; empty when ok
+};
+
+struct PartitionStatus {
+  PartitionId partition{};
+  Offset cursor{};
+  Offset end{};
+  std::int64_t lag = 0;
+  std::int64_t waiting = 0;  // read, not begun
+  std::int64_t in_flight = 0;
+  std::int64_t retrying = 0;
+  std::optional<Offset> blocked_by;  // the unfinished offset that keeps a full window from moving
+};
+
+struct TriggerStatus {
+  Trigger trigger;
+  bool ready = false;
+  std::string etag;  // changes when anything below changes
+  std::vector<Condition> conditions;
+  std::vector<PartitionStatus> partitions;
+  std::int32_t instances = 0;
+  std::int32_t instances_ready = 0;
+  std::int32_t instances_wanted = 0;
+  std::string scaling_reason;  // why that many, in a sentence
+  std::int64_t in_flight = 0;
+  std::int64_t in_flight_bound = 0;  // most events that one crash can repeat
+  std::string last_error;            // of an event or of the trigger itself
+  std::optional<WallTime> last_error_at;
+  std::int64_t succeeded = 0, filtered = 0, dead_lettered = 0, failed_attempts = 0;  // since the engine was loaded
+};
+
+// What one message is doing now.
+struct MessageState {
+  std::string state;  // waiting, blocked, running, retrying, or a final state
+  std::optional<Offset> blocked_by;
+  std::optional<std::int32_t> attempt;
+  std::optional<WallTime> next_attempt_at;
+  std::string last_error;
+};
+
+// Starting, stopping and watching triggers. Every call may be made from any thread and answers exactly once on the
+// service loop's thread; what a call changed is durable when it answers.
+class Triggers {
+ public:
+  template <typename T>
+  using Done = std::function<void(Result<T>)>;
+  struct Nothing {};
+
+  virtual ~Triggers() = default;
+
+  // EventOptionMissing when the version has no `event` option. Replaces a running trigger without a hole.
+  virtual void start(StartCommand command, Done<Started> done) = 0;
+  // Idempotent. Gives what is in flight 10 s, then kills it; answers when nothing more will be executed.
+  virtual void stop(const std::string& pipeline_id, bool forget_position, Done<Nothing> done) = 0;
+  // Conflict when the trigger is stopped.
+  virtual void pause(const std::string& pipeline_id, Done<Nothing> done) = 0;
+  virtual void resume(const std::string& pipeline_id, Done<Nothing> done) = 0;
+  // A pipeline that was never started answers with desired Stopped and not ready.
+  virtual void status(const std::string& pipeline_id, Done<TriggerStatus> done) = 0;
+  // As status, but waits until the etag differs from `seen`, at most `wait`.
+  virtual void status_change(const std::string& pipeline_id, std::string seen, Duration wait,
+                             Done<TriggerStatus> done) = 0;
+  virtual void list(Done<std::vector<TriggerStatus>> done) = 0;
+  virtual void message_state(const std::string& pipeline_id, PartitionId partition, Offset offset,
+                             Done<MessageState> done) = 0;
+};
+
+}  // namespace dhub::service
