@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ring.h"
+#include "base/time.h"
+#include "model/ids.h"
+#include "model/message.h"
+#include "model/run.h"
+#include "ports/journal.h"
+
+namespace dhub::delivery {
+
+enum class EntryState : std::uint8_t {
+  Waiting,   // not at an instance: ready, blocked behind its key, or waiting for a retry
+  InFlight,  // at an instance
+  Done,      // its final outcome is received, not stored; its key goes on
+  Failing,   // its failed attempt is received, not stored; holds its key
+  Dying,     // its dead letter is made, not stored; holds its key
+  Final,     // stored
+};
+
+// A key as order sees it: a hash. Two keys that share one are kept in one order, which is more than was asked and does
+// no harm. 0 = unconstrained.
+using LaneId = std::uint64_t;
+
+// One offset of the window.
+struct Entry {
+  RecordBatchRef batch;  // keeps `record` alive; null when the payload is not held
+  const RecordView* record = nullptr;
+  LaneId lane = 0;
+  Offset next_in_lane{-1};
+  EntryState state = EntryState::Final;
+  FinalState final_state = FinalState::None;
+  bool in_commit = false;  // part of the commit that is under way
+};
+
+// What is known of an event that has failed and is not finished.
+struct Failure {
+  std::int32_t charged = 0;
+  Instant retry_at{};
+  WallTime retry_at_wall{};
+  std::uint16_t step = 0;
+  OutcomeKind kind = OutcomeKind::Failed;
+  Version version{};
+  std::string results;
+  std::string first_error;
+  std::string last_error;
+};
+
+// The unfinished events of one key, in offset order. Only the first may be dispatched; the ones right behind it may
+// ride along in its frame.
+struct Lane {
+  Offset head{-1};
+  Offset tail{-1};
+};
+
+// The offsets of one partition from the first one that is not finished on: what the engine knows of each.
+// Plain state with the moves that keep it consistent; decides nothing.
+class Window {
+ public:
+  Window(const LoadedPartition& loaded, std::vector<StoredFailure> failures, const Now& now);
+
+  [[nodiscard]] PartitionId id() const { return id_; }
+  // First offset that is not final and stored: what the journal knows as the cursor, or will when answered.
+  [[nodiscard]] Offset base() const { return Offset{base_}; }
+  [[nodiscard]] Offset next_read() const { return Offset{base_ + static_cast<std::int64_t>(entries_.size())}; }
+  [[nodiscard]] bool holds(Offset offset) const { return offset >= base() && offset < next_read(); }
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(entries_.size()); }
+  [[nodiscard]] Entry& at(Offset offset) { return entries_[static_cast<std::size_t>(offset.value - base_)]; }
+  [[nodiscard]] const Entry& at(Offset offset) const {
+    return entries_[static_cast<std::size_t>(offset.value - base_)];
+  }
+  [[nodiscard]] Failure* failure(Offset offset);
+  [[nodiscard]] const Failure* failure(Offset offset) const;
+  Failure& make_failure(Offset offset) { return failures_[offset.value]; }
+
+  // Adds the next offset. Loaded knowledge (already finished, failed before) is applied: the answer tells whether the
+  // entry is Final already.
+  Entry& append(Entry entry);
+  // What the load knew of the offset that append will add next: its stored message when it had failed before.
+  [[nodiscard]] const Message* kept_message(Offset offset) const;
+
+  // Puts an entry at the end of its lane; true when it is the lane's first.
+  bool join_lane(Offset offset);
+  [[nodiscard]] bool is_lane_head(Offset offset) const;
+  // Takes finished entries (Done, Final) off the front of a lane. Answers the new head when it changed and there is
+  // one.
+  std::optional<Offset> advance_lane(LaneId lane);
+  [[nodiscard]] std::size_t lane_count() const { return lanes_.size(); }
+
+  // Stored: drops failure and payload. Then drop_final() moves the base.
+  void finish(Offset offset);
+  void drop_final();
+  // The cursor as a commit that holds all entries with in_commit would leave it.
+  [[nodiscard]] Offset cursor_with_commit();
+
+  std::int64_t unfinished = 0;  // no final outcome received
+  std::int64_t in_flight = 0;
+  std::int64_t dispatched_through = 0;  // durable reservation
+  std::int64_t reserve_asked = 0;       // in the commit under way or durable
+  std::int64_t frontier = 0;  // past the highest offset that was dispatched, or would be but for the reservation
+  Offset known_end{0};        // as far as reading has shown
+
+  // Rows by offset; for status and bounds.
+  [[nodiscard]] std::size_t failing_rows() const { return failures_.size(); }
+
+ private:
+  [[nodiscard]] FinalState loaded_state(std::int64_t offset);
+
+  PartitionId id_;
+  std::int64_t base_ = 0;
+  Ring<Entry> entries_;
+  boost::unordered_flat_map<LaneId, Lane> lanes_;
+  std::unordered_map<std::int64_t, Failure> failures_;  // also of offsets not read yet, after a load
+  std::map<std::int64_t, Message> kept_messages_;       // of loaded failures, until their offset is read
+  std::vector<FinishedRange> loaded_finished_;          // rising; consumed from loaded_at_ on
+  std::size_t loaded_at_ = 0;
+  std::int64_t commit_scan_ = 0;  // cursor_with_commit() has come this far
+};
+
+}  // namespace dhub::delivery
