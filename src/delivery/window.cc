@@ -82,6 +82,11 @@ bool Window::is_lane_head(Offset offset) const {
   return found != lanes_.end() && found->second.head == offset;
 }
 
+std::optional<Offset> Window::lane_head(LaneId id) const {
+  const auto found = lanes_.find(id);
+  return found == lanes_.end() ? std::nullopt : std::optional(found->second.head);
+}
+
 std::optional<Offset> Window::advance_lane(LaneId id) {
   const auto found = lanes_.find(id);
   if (found == lanes_.end()) return std::nullopt;

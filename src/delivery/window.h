@@ -91,6 +91,7 @@ class Window {
   // Puts an entry at the end of its lane; true when it is the lane's first.
   bool join_lane(Offset offset);
   [[nodiscard]] bool is_lane_head(Offset offset) const;
+  [[nodiscard]] std::optional<Offset> lane_head(LaneId lane) const;
   // Takes finished entries (Done, Final) off the front of a lane. Answers the new head when it changed and there is
   // one.
   std::optional<Offset> advance_lane(LaneId lane);

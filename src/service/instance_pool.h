@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "model/pipeline.h"
+#include "ports/compute_backend.h"
+#include "scaling/decide.h"
+
+namespace dhub::service {
+
+// Hands out instance ids of one server process. Loop thread only.
+class InstanceIds {
+ public:
+  InstanceId next() { return InstanceId{++last_}; }
+
+ private:
+  std::uint64_t last_ = 0;
+};
+
+// What the pool must know of the work to decide how many instances there should be.
+struct Workload {
+  std::int64_t runnable = 0;
+  std::int64_t blocked = 0;
+  std::int64_t in_flight = 0;
+  std::optional<Duration> service_time;
+};
+
+// The instances of one trigger's event service: starts and drains them as the autoscaler decides. Holds no events: what
+// an instance has outstanding is asked of the engine. Loop thread only.
+class InstancePool {
+ public:
+  // How many events are at an instance; none when the engine does not know the instance.
+  using Outstanding = std::function<std::optional<std::size_t>(InstanceId)>;
+  // Takes an idle instance out of the engine's hands before it is drained.
+  using Retire = std::function<void(InstanceId)>;
+
+  InstancePool(ComputeBackend& backend, ComputeListener& listener, InstanceIds& ids, Outstanding outstanding,
+               Retire retire);
+
+  // What new instances run. Instances of another version are drained.
+  void use(InstanceSpecRef spec, const Scaling& scaling);
+  // Starts and drains; answers when to ask again at the latest.
+  std::optional<Instant> rescale(const Workload& work, const Now& now);
+
+  // Answers how long the start took, none for an instance that is draining already.
+  std::optional<Duration> on_ready(InstanceId instance, const Now& now);
+  // Failed starts put off the next one: 1 s, doubling to 30 s.
+  void on_ended(const InstanceEnded& ended, const Now& now);
+
+  void drain_all();
+  void kill_all();
+
+  [[nodiscard]] std::optional<Version> version_of(InstanceId instance) const;
+  [[nodiscard]] std::size_t size() const { return members_.size(); }
+  [[nodiscard]] std::size_t ready() const;
+  [[nodiscard]] std::int32_t wanted() const { return wanted_; }
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+  // Why instances cannot start, until one does.
+  [[nodiscard]] const std::optional<InstanceEnded>& start_failure() const { return start_failure_; }
+
+ private:
+  enum class State { Starting, Ready, Draining };
+  struct Member {
+    InstanceId id{};
+    Version version{};
+    State state = State::Starting;
+    Instant since{};  // started, or idle since when Ready and idle
+    bool was_busy = false;
+  };
+
+  Member* find(InstanceId instance);
+  void note_idleness(const Now& now);
+  void start(std::int32_t count, const Now& now);
+  void drain_idle(std::int32_t count);
+  void drain(Member& member);
+  [[nodiscard]] scaling::Observations observe(const Workload& work, const Now& now);
+
+  ComputeBackend& backend_;
+  ComputeListener& listener_;
+  InstanceIds& ids_;
+  Outstanding outstanding_;
+  Retire retire_;
+  InstanceSpecRef spec_;
+  Scaling scaling_;
+  std::vector<Member> members_;
+  std::int32_t wanted_ = 0;
+  std::string reason_ = "No instances: nothing has happened yet.";
+  std::optional<InstanceEnded> start_failure_;
+  std::optional<Instant> no_start_before_;
+  Duration start_delay_{};
+  Instant last_activity_{};
+};
+
+}  // namespace dhub::service

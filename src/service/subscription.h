@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "delivery/engine.h"
+#include "model/pipeline.h"
+#include "model/trigger.h"
+#include "ports/compute_backend.h"
+#include "ports/event_log.h"
+#include "ports/journal.h"
+#include "ports/run_archive.h"
+#include "ports/scheduler.h"
+#include "service/instance_pool.h"
+#include "service/trigger_metrics.h"
+#include "service/triggers.h"
+
+namespace dhub::service {
+
+// The parts of the world that a subscription touches; all outlive it.
+struct World {
+  Scheduler& scheduler;
+  EventLog& event_log;
+  Journal& journal;
+  RunArchive& run_archive;
+  ComputeBackend& backend;
+  Metrics& metrics;
+  InstanceIds& instance_ids;
+  std::int32_t cores = 1;  // max_instances when a pipeline does not say
+  std::uint64_t seed = 0;
+};
+
+// What a trigger runs: as the catalog has it, and the definition of its pinned version.
+struct TriggerSpec {
+  Trigger trigger;
+  Definition definition;
+};
+
+// One running trigger: joins its topic's reader, the delivery engine, the journal and the instances of its event
+// service. Everything happens on the loop's thread; calls from the store's threads are posted there first.
+//
+// Life: load() raises the position's owner_epoch and begins to read; stop() drains; `on_end` tells when nothing of it
+// runs any more, and whether it ended by itself because the journal refused it. It may be destroyed only then.
+class Subscription final : public ComputeListener {
+ public:
+  using OnEnd = std::function<void(std::optional<Error> broken)>;
+
+  static Result<std::unique_ptr<Subscription>> load(const World& world, TriggerSpec spec, OnEnd on_end);
+  ~Subscription() override;
+  Subscription(const Subscription&) = delete;
+  Subscription& operator=(const Subscription&) = delete;
+
+  // The newly started generation goes on where this one stands. Only for the same position and ordering.
+  void switch_to(TriggerSpec spec);
+  [[nodiscard]] bool can_switch_to(const TriggerSpec& spec) const;
+  void set_paused(bool paused);
+  // Dispatches nothing more; gives what is in flight `grace`, then kills it. A second call only shortens the grace.
+  void stop(Duration grace);
+  [[nodiscard]] bool stopping() const { return stopping_; }
+
+  [[nodiscard]] const TriggerSpec& spec() const { return spec_; }
+  [[nodiscard]] TriggerStatus status() const;
+  // None when the offset is not in the window: it is final, or not read yet.
+  [[nodiscard]] std::optional<MessageState> message_state(PartitionId partition, Offset offset) const;
+
+  void on_ready(InstanceId instance) override;
+  void on_outcomes(InstanceId instance, std::vector<Outcome> outcomes) override;
+  void on_ended(const InstanceEnded& ended) override;
+
+ private:
+  Subscription(const World& world, TriggerSpec spec, LoadedPosition loaded, OnEnd on_end);
+
+  // Runs one step of the engine and does what it wants done.
+  template <typename Step>
+  void step(Step&& step_engine);
+  void carry_out();
+  void hand_to_journal(JournalCommit commit);
+  void read_on();
+  bool read_partition(PartitionId partition);
+  void fetch(const delivery::Fetch& wanted);
+  [[nodiscard]] Offset log_start(PartitionId partition);
+  void rescale();
+  void arm_timer();
+  void after_step();
+  void note_error(std::string text);
+  void post_read();
+  void break_off(Error error);
+  void end_if_drained();
+  void kill_what_is_left();
+  void watch_topic();
+  std::vector<Condition> conditions() const;
+
+  const World world_;
+  TriggerSpec spec_;
+  OnEnd on_end_;
+  delivery::Engine engine_;
+  OwnerEpoch epoch_;
+  InstancePool pool_;
+  TriggerMetrics metrics_;
+  delivery::Outputs out_;
+  std::unique_ptr<EventLog::Watch> watch_;
+  Scheduler::TimerId timer_ = Scheduler::TimerId::None;
+  Scheduler::TimerId grace_timer_ = Scheduler::TimerId::None;
+  std::optional<Instant> reconsider_scaling_at_;
+  std::optional<Instant> read_again_at_;
+  std::vector<PartitionId> unread_;  // partitions with more to read, as far as is known
+  bool read_posted_ = false;
+  bool stepping_ = false;
+  bool paused_ = false;
+  bool stopping_ = false;
+  bool killed_ = false;
+  bool ended_ = false;
+  std::optional<Error> broken_;
+  std::optional<Error> read_error_;
+  std::optional<Error> commit_error_;
+  std::string last_error_;
+  std::optional<WallTime> last_error_at_;
+  // Whether a task is already posted for topic growth; shared with the store's thread, which may call a moment longer.
+  std::shared_ptr<std::atomic<bool>> growth_posted_;
+  std::shared_ptr<char> alive_;  // shared: tasks on their way hold it weakly and find out that we are gone
+};
+
+}  // namespace dhub::service

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a subscription says of itself.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "service/status_etag.h"
+#include "service/subscription.h"
+
+namespace dhub::service {
+namespace {
+
+Condition good(std::string type, std::string reason) {
+  return {std::move(type), true, std::move(reason), "", ""};
+}
+
+Condition source_condition(bool paused, bool stopping, const std::optional<Error>& read_error) {
+  if (stopping) return {"Source", false, "Stopping", "The trigger is being stopped.", "Wait, then start it again."};
+  if (paused) return {"Source", false, "Paused", "The trigger is paused.", "Resume it."};
+  if (read_error)
+    return {"Source", false, "ReadFailed", read_error->message,
+            "Look at the server's log; reading is tried again every second."};
+  return good("Source", "Reading");
+}
+
+Condition service_condition(const std::optional<InstanceEnded>& failure) {
+  if (!failure) return good("Service", "AbleToStart");
+  return {"Service", false, "InstanceFailedToStart", failure->detail,
+          "Correct the pipeline's steps and start the trigger again; until then a start is tried every 30 s at the "
+          "latest."};
+}
+
+Condition store_condition(const std::optional<Error>& commit_error) {
+  if (!commit_error) return good("Store", "Storing");
+  return {"Store", false, "CommitRefused", commit_error->message,
+          "Make room on the disk of the data directory; the commit is sent again by itself."};
+}
+
+}  // namespace
+
+std::vector<Condition> Subscription::conditions() const {
+  return {source_condition(paused_, stopping_, read_error_), service_condition(pool_.start_failure()),
+          store_condition(commit_error_)};
+}
+
+TriggerStatus Subscription::status() const {
+  TriggerStatus status;
+  status.trigger = spec_.trigger;
+  status.conditions = conditions();
+  status.ready =
+      std::all_of(status.conditions.begin(), status.conditions.end(), [](const Condition& c) { return c.ok; });
+  const auto topic = world_.event_log.topic(spec_.trigger.topic);
+  for (const PartitionId id : engine_.partitions()) {
+    const auto view = engine_.view(id);
+    PartitionStatus partition;
+    partition.partition = id;
+    partition.cursor = view.cursor;
+    partition.end = view.next_read;
+    if (topic)
+      for (const auto& range : topic->partitions)
+        if (range.partition == id) partition.end = range.end;
+    partition.lag = std::max<std::int64_t>(partition.end.value - view.cursor.value, 0);
+    partition.waiting = std::max<std::int64_t>(view.waiting, 0) + partition.end.value - view.next_read.value;
+    partition.in_flight = view.in_flight;
+    partition.retrying = view.retrying;
+    if (view.window_full) partition.blocked_by = view.cursor;
+    status.in_flight += view.in_flight;
+    status.partitions.push_back(partition);
+  }
+  status.instances = static_cast<std::int32_t>(pool_.size());
+  status.instances_ready = static_cast<std::int32_t>(pool_.ready());
+  status.instances_wanted = pool_.wanted();
+  status.scaling_reason = pool_.reason();
+  status.in_flight_bound = engine_.in_flight_bound();
+  status.last_error = last_error_;
+  status.last_error_at = last_error_at_;
+  const auto& tally = engine_.tally();
+  status.succeeded = tally.succeeded;
+  status.filtered = tally.filtered;
+  status.dead_lettered = tally.dead_lettered;
+  status.failed_attempts = tally.failed_attempts;
+  status.etag = status_etag(status);
+  return status;
+}
+
+std::optional<MessageState> Subscription::message_state(PartitionId partition, Offset offset) const {
+  const delivery::Window* window = engine_.window(partition);
+  if (window == nullptr || !window->holds(offset)) return std::nullopt;
+  const delivery::Entry& entry = window->at(offset);
+  const delivery::Failure* failure = window->failure(offset);
+  MessageState state;
+  if (failure != nullptr) {
+    state.last_error = failure->last_error;
+    state.attempt = failure->charged + 1;
+  }
+  switch (entry.state) {
+    case delivery::EntryState::InFlight:
+      state.state = "running";
+      break;
+    case delivery::EntryState::Done:
+    case delivery::EntryState::Dying:
+    case delivery::EntryState::Final:
+      state.state = to_string(entry.final_state);
+      break;
+    case delivery::EntryState::Failing:
+    case delivery::EntryState::Waiting:
+      state.state = failure != nullptr ? "retrying" : "waiting";
+      if (failure != nullptr) state.next_attempt_at = failure->retry_at_wall;
+      break;
+  }
+  if (state.state == "waiting" && entry.lane != 0) {
+    if (const auto head = window->lane_head(entry.lane); head && *head != offset) {
+      state.state = "blocked";
+      state.blocked_by = *head;
+    }
+  }
+  return state;
+}
+
+}  // namespace dhub::service

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "service/supervisor.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <utility>
+
+#include "base/check.h"
+#include "pipeline/definition.h"
+
+namespace dhub::service {
+namespace {
+
+constexpr Duration kFirstRetry = std::chrono::seconds(1);
+constexpr Duration kLongestRetry = std::chrono::seconds(30);
+
+std::int64_t backlog_of(const std::vector<StartOffset>& cursors, const Topic& topic) {
+  std::int64_t backlog = 0;
+  for (const auto& range : topic.partitions)
+    for (const auto& cursor : cursors)
+      if (cursor.partition == range.partition)
+        backlog += std::max<std::int64_t>(range.end.value - std::max(cursor.offset, range.start).value, 0);
+  return backlog;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_log, Journal& journal,
+                       RunArchive& run_archive, ComputeBackend& backend, Metrics& metrics, Logger& logger,
+                       SupervisorOptions options)
+    : catalog_(catalog),
+      logger_(logger),
+      options_(options),
+      world_{scheduler, event_log, journal, run_archive, backend, metrics, instance_ids_, options.cores, options.seed},
+      alive_(std::make_shared<char>()) {}
+
+Supervisor::~Supervisor() = default;
+
+// ---- starting ----
+
+void Supervisor::recover() {
+  world_.scheduler.post([this] {
+    const auto triggers = catalog_.triggers();
+    if (!triggers) {
+      logger_.error("triggers cannot be read", {{"error", triggers.error().message}});
+      return;
+    }
+    for (const auto& trigger : *triggers) {
+      if (trigger.desired == DesiredState::Stopped) continue;
+      auto spec = spec_of(trigger);
+      if (!spec) {
+        logger_.error("trigger cannot be resumed",
+                      {{"pipeline", trigger.pipeline_id}, {"error", spec.error().message}});
+        continue;
+      }
+      places_[trigger.pipeline].next = std::move(*spec);
+      bring_up(trigger.pipeline);
+    }
+  });
+}
+
+Result<TriggerSpec> Supervisor::spec_of(const Trigger& trigger) const {
+  ASSIGN_OR_RETURN(const PipelineVersion version, catalog_.pipeline(trigger.pipeline, trigger.version));
+  ASSIGN_OR_RETURN(Definition definition,
+                   pipeline::parse_definition(version.id, version.name, version.steps_json, version.options_json));
+  return TriggerSpec{trigger, std::move(definition)};
+}
+
+void Supervisor::start(StartCommand command, Done<Started> done) {
+  world_.scheduler.post([this, command = std::move(command), done = std::move(done)] { start_now(command, done); });
+}
+
+void Supervisor::start_now(StartCommand command, Done<Started> done) {
+  if (shutting_down_) return done(fail(ErrorCode::Cancelled, "The server is stopping; try again when it is back."));
+  TriggerSpec spec;
+  bool seek = false;
+  auto started = start_durably(command, spec, seek);
+  if (!started) return done(fail(std::move(started.error())));
+  logger_.info("trigger started", {{"pipeline", command.pipeline_id},
+                                   {"version", fmt::format("{}", spec.trigger.version)},
+                                   {"generation", fmt::format("{}", spec.trigger.generation)},
+                                   {"topic", spec.trigger.topic_name},
+                                   {"backlog", fmt::format("{}", started->backlog)}});
+  replace(std::move(spec), seek);
+  done(std::move(*started));
+}
+
+// PostDurableFirst: generation, version and start offsets are stored in one transaction before anything hears of them.
+Result<Started> Supervisor::start_durably(const StartCommand& command, TriggerSpec& spec, bool& seek) {
+  ASSIGN_OR_RETURN(const PipelineVersion version, catalog_.pipeline(command.pipeline_id, command.version));
+  ASSIGN_OR_RETURN(spec.definition,
+                   pipeline::parse_definition(version.id, version.name, version.steps_json, version.options_json));
+  if (!spec.definition.options.event)
+    return fail(
+        ErrorCode::EventOptionMissing,
+        fmt::format("Pipeline '{}' (version {}) has no event option. Put the topic to listen on into its options, "
+                    "such as {{\"options\": {{\"event\": \"my-topic\"}}}}, and start it again.",
+                    version.id, version.version));
+  ASSIGN_OR_RETURN(const Topic topic, world_.event_log.ensure_topic(*spec.definition.options.event));
+  ASSIGN_OR_RETURN(const StartTrigger request, start_request(version, topic, command.from));
+  seek = request.seek;
+  ASSIGN_OR_RETURN(StartedTrigger started, catalog_.start_trigger(request));
+  spec.trigger = started.trigger;
+  return Started{started.trigger, started.resumed, backlog_of(started.cursors, topic)};
+}
+
+Result<StartTrigger> Supervisor::start_request(const PipelineVersion& version, const Topic& topic,
+                                               std::optional<StartFrom> from) const {
+  StartTrigger request;
+  request.pipeline = version.uid;
+  request.version = version.version;
+  request.topic = topic.uid;
+  request.seek = from == StartFrom::Latest || from == StartFrom::Earliest;
+  for (const auto& range : topic.partitions)
+    request.initial.push_back({range.partition, from == StartFrom::Earliest ? range.start : range.end});
+  return request;
+}
+
+// The page's steps 1 to 3, without a hole: the running subscription goes on with the new version where that is
+// possible, else the new one starts when nothing of the old one runs any more.
+void Supervisor::replace(TriggerSpec spec, bool seek) {
+  const PipelineUid pipeline = spec.trigger.pipeline;
+  Place& place = places_[pipeline];
+  place.error.reset();
+  place.retry_delay = Duration::zero();
+  world_.scheduler.cancel(std::exchange(place.retry, Scheduler::TimerId::None));
+  if (place.current && !seek && !place.next && place.current->can_switch_to(spec)) {
+    place.current->switch_to(std::move(spec));
+    return;
+  }
+  place.next = std::move(spec);
+  if (place.current) {
+    place.current->stop(options_.stop_grace);
+  } else {
+    bring_up(pipeline);
+  }
+}
+
+void Supervisor::bring_up(PipelineUid pipeline) {
+  Place& place = places_[pipeline];
+  if (!place.next || place.current || shutting_down_) return;
+  auto loaded = Subscription::load(
+      world_, *place.next, [this, pipeline](std::optional<Error> broken) { on_end(pipeline, std::move(broken)); });
+  if (!loaded) return retry_later(pipeline, std::move(loaded.error()));
+  place.current = std::move(*loaded);
+  place.next.reset();
+  place.error.reset();
+}
+
+void Supervisor::retry_later(PipelineUid pipeline, Error error) {
+  Place& place = places_[pipeline];
+  logger_.error("trigger cannot run, trying again",
+                {{"pipeline", place.next->trigger.pipeline_id}, {"error", error.message}});
+  place.error = std::move(error);
+  place.retry_delay = std::clamp<Duration>(place.retry_delay * 2, kFirstRetry, kLongestRetry);
+  place.retry = world_.scheduler.at(world_.scheduler.now().mono + place.retry_delay, [this, pipeline] {
+    const auto found = places_.find(pipeline);
+    if (found == places_.end()) return;
+    found->second.retry = Scheduler::TimerId::None;
+    bring_up(pipeline);
+  });
+}
+
+// Nothing of the subscription runs any more.
+void Supervisor::on_end(PipelineUid pipeline, std::optional<Error> broken) {
+  Place& place = places_[pipeline];
+  if (broken && !place.next && place.when_idle.empty()) place.next = place.current->spec();
+  place.current.reset();
+  if (broken && place.next) {
+    // Fenced by our own seek: the next one is meant to load at once. Anything else waits a little.
+    if (broken->code == ErrorCode::Fenced) {
+      bring_up(pipeline);
+    } else {
+      retry_later(pipeline, std::move(*broken));
+    }
+  } else {
+    bring_up(pipeline);
+  }
+  for (auto& told : std::exchange(place.when_idle, {})) told();
+}
+
+// ---- stopping ----
+
+void Supervisor::stop(const std::string& pipeline_id, bool forget_position, Done<Nothing> done) {
+  world_.scheduler.post([this, pipeline_id, forget_position, done = std::move(done)] {
+    if (forget_position)
+      return done(
+          fail(ErrorCode::Unsupported, "Forgetting the position is not served yet; delete without `position`."));
+    const auto uid = pipeline_uid(pipeline_id);
+    if (!uid) return done(fail(uid.error()));
+    const auto stopped = catalog_.set_desired(*uid, DesiredState::Stopped);
+    if (!stopped && stopped.error().code != ErrorCode::NotFound) return done(fail(stopped.error()));
+    const auto found = places_.find(*uid);
+    if (found == places_.end()) return done(Nothing{});
+    Place& place = found->second;
+    place.next.reset();
+    place.error.reset();
+    world_.scheduler.cancel(std::exchange(place.retry, Scheduler::TimerId::None));
+    if (!place.current) return done(Nothing{});
+    logger_.info("trigger stopping", {{"pipeline", pipeline_id}});
+    place.when_idle.emplace_back([done] { done(Nothing{}); });
+    if (!place.current->stopping()) place.current->stop(options_.stop_grace);
+  });
+}
+
+void Supervisor::shutdown(Duration grace, std::function<void()> done) {
+  world_.scheduler.post([this, grace, done = std::move(done)] {
+    shutting_down_ = true;
+    auto left = std::make_shared<std::size_t>(1);  // shared: by the callbacks of all places
+    const auto one_less = [left, done] {
+      if (--*left == 0) done();
+    };
+    for (auto& [uid, place] : places_) {
+      if (!place.current) continue;
+      ++*left;
+      place.when_idle.emplace_back(one_less);
+      place.current->stop(grace);
+    }
+    one_less();
+  });
+}
+
+void Supervisor::pause(const std::string& pipeline_id, Done<Nothing> done) {
+  set_desired(pipeline_id, DesiredState::Paused, std::move(done));
+}
+
+void Supervisor::resume(const std::string& pipeline_id, Done<Nothing> done) {
+  set_desired(pipeline_id, DesiredState::Running, std::move(done));
+}
+
+void Supervisor::set_desired(const std::string& pipeline_id, DesiredState desired, Done<Nothing> done) {
+  world_.scheduler.post([this, pipeline_id, desired, done = std::move(done)] {
+    const auto uid = pipeline_uid(pipeline_id);
+    if (!uid) return done(fail(uid.error()));
+    const auto trigger = catalog_.trigger(*uid);
+    if (!trigger || trigger->desired == DesiredState::Stopped)
+      return done(fail(ErrorCode::Conflict,
+                       fmt::format("The trigger of pipeline '{}' is stopped; start it first.", pipeline_id)));
+    const auto changed = catalog_.set_desired(*uid, desired);
+    if (!changed) return done(fail(changed.error()));
+    Place& place = places_[*uid];
+    if (place.next) place.next->trigger.desired = desired;
+    if (place.current && !place.current->stopping()) place.current->set_paused(desired == DesiredState::Paused);
+    done(Nothing{});
+  });
+}
+
+Result<PipelineUid> Supervisor::pipeline_uid(const std::string& pipeline_id) const {
+  ASSIGN_OR_RETURN(const PipelineVersion version, catalog_.pipeline(pipeline_id, std::nullopt));
+  return version.uid;
+}
+
+}  // namespace dhub::service

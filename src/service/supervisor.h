@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "ports/catalog.h"
+#include "service/subscription.h"
+#include "service/triggers.h"
+
+namespace dhub::service {
+
+struct SupervisorOptions {
+  std::int32_t cores = 1;  // max_instances of pipelines that do not say
+  std::uint64_t seed = 0;
+  Duration stop_grace = std::chrono::seconds(10);  // for what is in flight at DELETE
+};
+
+// Keeps each trigger as its user wants it: desired state is written to the catalog first and made so afterwards. Holds
+// at most one subscription a pipeline, and starts the next one only when nothing of the last one runs any more.
+//
+// Everything happens on the scheduler's thread; calls from elsewhere are posted there. The ports outlive it. Destroy it
+// only after shutdown() has answered, or when the loop has ended.
+class Supervisor final : public Triggers {
+ public:
+  Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_log, Journal& journal, RunArchive& run_archive,
+             ComputeBackend& backend, Metrics& metrics, Logger& logger, SupervisorOptions options);
+  ~Supervisor() override;
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  // Any thread, once, before the server takes calls: starts every trigger whose desired state is not Stopped.
+  void recover();
+  // Any thread: stops all subscriptions but leaves desired states as they are. Calls `done` on the loop.
+  void shutdown(Duration grace, std::function<void()> done);
+
+  void start(StartCommand command, Done<Started> done) override;
+  void stop(const std::string& pipeline_id, bool forget_position, Done<Nothing> done) override;
+  void pause(const std::string& pipeline_id, Done<Nothing> done) override;
+  void resume(const std::string& pipeline_id, Done<Nothing> done) override;
+  void status(const std::string& pipeline_id, Done<TriggerStatus> done) override;
+  void status_change(const std::string& pipeline_id, std::string seen, Duration wait,
+                     Done<TriggerStatus> done) override;
+  void list(Done<std::vector<TriggerStatus>> done) override;
+  void message_state(const std::string& pipeline_id, PartitionId partition, Offset offset,
+                     Done<MessageState> done) override;
+
+ private:
+  // One pipeline's place: what runs now, and what is to run when that has ended.
+  struct Place {
+    std::unique_ptr<Subscription> current;
+    std::optional<TriggerSpec> next;
+    std::optional<Error> error;  // why `next` does not run yet
+    Scheduler::TimerId retry = Scheduler::TimerId::None;
+    Duration retry_delay{};
+    std::vector<std::function<void()>> when_idle;
+  };
+
+  void start_now(StartCommand command, Done<Started> done);
+  Result<Started> start_durably(const StartCommand& command, TriggerSpec& spec, bool& seek);
+  Result<StartTrigger> start_request(const PipelineVersion& version, const Topic& topic,
+                                     std::optional<StartFrom> from) const;
+  void bring_up(PipelineUid pipeline);
+  void replace(TriggerSpec spec, bool seek);
+  void on_end(PipelineUid pipeline, std::optional<Error> broken);
+  void retry_later(PipelineUid pipeline, Error error);
+  void set_desired(const std::string& pipeline_id, DesiredState desired, Done<Nothing> done);
+  Result<TriggerSpec> spec_of(const Trigger& trigger) const;
+  Result<PipelineUid> pipeline_uid(const std::string& pipeline_id) const;
+  Result<TriggerStatus> status_now(const std::string& pipeline_id) const;
+  TriggerStatus idle_status(const Trigger& trigger) const;
+  Result<MessageState> message_state_now(const std::string& pipeline_id, PartitionId partition, Offset offset) const;
+  void poll_change(const std::string& pipeline_id, std::string seen, Instant until, Done<TriggerStatus> done);
+
+  Catalog& catalog_;
+  Logger& logger_;
+  const SupervisorOptions options_;
+  InstanceIds instance_ids_;
+  World world_;
+  bool shutting_down_ = false;
+  std::map<PipelineUid, Place> places_;
+  std::shared_ptr<char> alive_;  // shared: tasks on their way hold it weakly
+};
+
+}  // namespace dhub::service

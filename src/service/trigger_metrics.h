@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/metrics.h"
+#include "delivery/engine.h"
+
+namespace dhub::service {
+
+// The numbers that one trigger shows at /metrics.
+class TriggerMetrics {
+ public:
+  TriggerMetrics(Metrics& metrics, const std::string& pipeline_id);
+
+  // Adds what the engine has counted since the last call.
+  void count(const delivery::Tally& tally);
+  void set_lag(std::int64_t lag) { lag_.set(static_cast<double>(lag)); }
+  void set_instances(std::int64_t instances) { instances_.set(static_cast<double>(instances)); }
+  void set_in_flight(std::int64_t events) { in_flight_.set(static_cast<double>(events)); }
+  void observe_start(Duration took);
+
+ private:
+  Counter& succeeded_;
+  Counter& filtered_;
+  Counter& dead_lettered_;
+  Counter& expired_;
+  Counter& failed_attempts_;
+  Gauge& lag_;
+  Gauge& instances_;
+  Gauge& in_flight_;
+  Histogram& start_seconds_;
+  delivery::Tally counted_;
+};
+
+}  // namespace dhub::service
