@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "service/pipelines.h"
+
+#include <fmt/format.h>
+#include <utility>
+
+#include "pipeline/definition.h"
+#include "pipeline/json.h"
+
+namespace dhub::service {
+namespace {
+
+constexpr std::size_t kRandomIdLength = 12;
+// Of 36^12 ids two are hardly ever the same; more than a few in a row are a defect.
+constexpr int kIdTries = 3;
+// A PUT is checked against the version that it builds on; another PUT in between means to check again.
+constexpr int kPutTries = 8;
+
+// Both of what is wrong, as one error.
+Error joined(Error first, const Error& second) {
+  first.fields.insert(first.fields.end(), second.fields.begin(), second.fields.end());
+  if (second.code == ErrorCode::InvalidArgument) first.code = second.code;
+  return first;
+}
+
+Result<Definition> check_definition(const PipelineVersion& content) {
+  auto definition = pipeline::parse_definition(content.id, content.name, content.steps_json, content.options_json);
+  const Status metadata = pipeline::validate_metadata(content.metadata_json);
+  if (metadata) return definition;
+  return fail(definition ? metadata.error() : joined(definition.error(), metadata.error()));
+}
+
+Error script_errors(const std::vector<ScriptError>& errors) {
+  Error error{ErrorCode::InvalidArgument, {}, {}};
+  for (const auto& wrong : errors) {
+    const std::string detail = wrong.line > 0 ? fmt::format("line {}: {}", wrong.line, wrong.message) : wrong.message;
+    error.fields.push_back({fmt::format("/steps/{}/script", wrong.step), detail});
+  }
+  error.message = fmt::format("The pipeline is not valid: {}: {}", error.fields[0].pointer, error.fields[0].detail);
+  if (errors.size() > 1) error.message += fmt::format(" ({} more)", errors.size() - 1);
+  return error;
+}
+
+Status check_scripts(const Definition& definition, ScriptChecker& checker) {
+  if (definition.steps.empty()) return {};
+  const std::string& interpreter = definition.options.interpreter;
+  const auto errors = checker.check(definition.steps, interpreter);
+  if (!errors && errors.error().code == ErrorCode::Unavailable)
+    return fail(ErrorCode::Unavailable,
+                fmt::format("The scripts cannot be checked: {} Install {} where the server runs, or set "
+                            "options.python.interpreter to a Python that is there, and send the request again.",
+                            errors.error().message, interpreter.empty() ? "python3" : interpreter));
+  if (!errors) return fail(errors.error());
+  if (!errors->empty()) return fail(script_errors(*errors));
+  return {};
+}
+
+// Checks the whole and prints its parts canonically.
+Status prepare(PipelineVersion& content, ScriptChecker& checker) {
+  ASSIGN_OR_RETURN(const Definition definition, check_definition(content));
+  RETURN_IF_ERROR(check_scripts(definition, checker));
+  ASSIGN_OR_RETURN(content.steps_json, pipeline::canonical_json(content.steps_json));
+  ASSIGN_OR_RETURN(content.options_json, pipeline::canonical_json(content.options_json));
+  ASSIGN_OR_RETURN(content.metadata_json, pipeline::canonical_json(content.metadata_json));
+  return {};
+}
+
+PipelineVersion merged(PipelineVersion base, const PipelineChange& change) {
+  if (change.name) base.name = *change.name;
+  if (change.steps_json) base.steps_json = *change.steps_json;
+  if (change.options_json) base.options_json = *change.options_json;
+  if (change.metadata_json) base.metadata_json = *change.metadata_json;
+  return base;
+}
+
+}  // namespace
+
+Pipelines::Pipelines(Catalog& catalog, ScriptChecker& checker, std::uint64_t seed)
+    : catalog_(catalog), checker_(checker), random_(Random(seed)) {}
+
+Result<PipelineVersion> Pipelines::create(const NewPipeline& pipeline) {
+  PipelineVersion content;
+  content.name = pipeline.name;
+  content.steps_json = pipeline.steps_json;
+  content.options_json = pipeline.options_json;
+  content.metadata_json = pipeline.metadata_json;
+  const auto random_id = [this] {
+    return "pipeline-" + random_.with([](Random& random) { return random.id(kRandomIdLength); });
+  };
+  content.id = pipeline.id ? *pipeline.id : random_id();
+  RETURN_IF_ERROR(prepare(content, checker_));
+  auto created = catalog_.create_pipeline(content);
+  for (int i = 1; i < kIdTries && !pipeline.id && !created && created.error().code == ErrorCode::AlreadyExists; ++i) {
+    content.id = random_id();
+    created = catalog_.create_pipeline(content);
+  }
+  return created;
+}
+
+Result<PipelineVersion> Pipelines::put(const std::string& id, const PipelineChange& change,
+                                       std::optional<Version> if_match) {
+  for (int i = 0; i < kPutTries; ++i) {
+    ASSIGN_OR_RETURN(const PipelineVersion base, catalog_.pipeline(id, std::nullopt));
+    PipelineVersion next = merged(base, change);
+    RETURN_IF_ERROR(prepare(next, checker_));
+    if (if_match && *if_match != base.version)
+      return fail(ErrorCode::PreconditionFailed,
+                  fmt::format("The newest version of pipeline '{}' is {}, not {}; get it, make the change there, and "
+                              "send it again.",
+                              id, base.version, *if_match));
+    auto stored = catalog_.put_pipeline(
+        id, PipelineChange{next.name, next.steps_json, next.options_json, next.metadata_json}, base.version);
+    const bool overtaken = !stored && stored.error().code == ErrorCode::PreconditionFailed;
+    if (!overtaken || if_match) return stored;
+  }
+  return fail(ErrorCode::Unavailable,
+              fmt::format("Pipeline '{}' is being changed by others all the time; send the request again.", id));
+}
+
+}  // namespace dhub::service
