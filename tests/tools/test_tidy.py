@@ -171,6 +171,11 @@ def test_sleeping_in_a_python_test_fails(tree):
     assert tree({"tests/integration/test_a.py": text}) == [("tests/integration/test_a.py:3", "banned")]
 
 
+def test_sleeping_in_a_step_of_a_test_passes(tree):
+    text = '# SPDX-License-Identifier: Apache-2.0\nSTEP = """\ntime.sleep(1)\n"""  # time.sleep(1)\n'
+    assert tree({"tests/integration/test_a.py": text}) == []
+
+
 def test_disabled_tests_fail(tree):
     assert tree({"src/model/a_test.cc": SPDX + "TEST(A, DISABLED_b) {}\n"}) == [("src/model/a_test.cc:2", "disabled-test")]
 
@@ -211,6 +216,11 @@ def test_dead_paths_and_links_fail(tree):
 def test_living_paths_pass(tree):
     text = "# T\n\n`docs/{a,b}.md`, `docs/*.md`, `docs/a.md:1`, `--flag`, `a/b` and [a](docs/a.md#x).\n"
     assert tree({"a.md": text, "docs/a.md": "# A\n", "docs/b.md": "# B\n"}) == []
+
+
+def test_comments_that_name_a_dead_document_fail(tree):
+    assert tree({"src/model/a.h": HEADER + "// See docs/gone.md.\n// See docs/a.md.\n", "docs/a.md": "# A\n"}) == [
+        ("src/model/a.h:3", "dead-path")]
 
 
 def test_documents_have_one_title(tree):

@@ -140,11 +140,12 @@ def file_length(source):
 def banned(source):
     """Calls that have a better replacement."""
     if source.is_cpp:
-        table, code = BANNED_CPP, source.code
+        table = BANNED_CPP
     elif source.is_python:
-        table, code = BANNED_PYTHON, re.sub(r"#[^\n]*", "", source.text)
+        table = BANNED_PYTHON
     else:
         return
+    code = source.code
     places = {source.folder} | ({"tests"} if source.is_test else set())
     for name, pattern, allowed, instead in table:
         if places & allowed:
@@ -156,12 +157,11 @@ def banned(source):
 
 def disabled_tests(source):
     """A test that does not run is a claim that nobody checks."""
-    if not source.is_test:
+    if not source.is_test or not (source.is_cpp or source.is_python):
         return
-    pattern = (r"\bDISABLED_\w+" if source.is_cpp else r"pytest\.mark\.(skip|xfail)\b") if (
-        source.is_cpp or source.is_python) else None
-    code = source.code if source.is_cpp else source.text
-    for match in re.finditer(pattern, code) if pattern else ():
+    pattern = r"\bDISABLED_\w+" if source.is_cpp else r"pytest\.mark\.(skip|xfail)\b"
+    code = source.code
+    for match in re.finditer(pattern, code):
         yield Finding(source.path, code.count("\n", 0, match.start()) + 1, "disabled-test",
                       f"'{match.group(0)}': mend the test or delete it")
 
@@ -206,11 +206,10 @@ def names(source):
         yield Finding(source.path, 1, "names", f"file name '{source.name}' {advice}")
     if not (source.is_cpp or source.is_python):
         return
+    code = source.code
     if source.is_cpp:
-        code = source.code
         declared = re.compile(r"^[^\n#]*\b(?:enum class|class|struct|enum|using)\s+(?:\[\[\w+\]\]\s*)?(\w+)", re.MULTILINE)
     else:
-        code = source.text
         declared = re.compile(r"^\s*class\s+(\w+)", re.MULTILINE)
     for match in declared.finditer(code):
         if re.search(rf"({part})(?![a-z])", match.group(1)):

@@ -66,6 +66,16 @@ def dead_paths(source):
                 yield Finding(source.path, number, "dead-path", f"the command names {path}, which does not exist")
 
 
+def dead_mentions(source):
+    """A comment that sends the reader to a document sends him to one that exists."""
+    if source.suffix not in (".h", ".cc", ".cmake", ".json", ".yaml") and not source.interpreter:
+        return
+    for number, line in enumerate(source.lines, 1):
+        for path in re.findall(r"(?<![\w/.])docs/[\w/.-]+\.md\b", line):
+            if not _exists(source, path):
+                yield Finding(source.path, number, "dead-path", f"{path} does not exist: write it, or name what replaced it")
+
+
 def dead_links(source):
     """A link to a file of ours leads somewhere."""
     if source.suffix != ".md":
@@ -108,4 +118,4 @@ def line_endings(source):
             yield Finding(source.path, number, "line-endings", "no tabs, no blanks at the end of a line")
 
 
-RULES = [dead_paths, dead_links, one_title, big_files, line_endings]
+RULES = [dead_paths, dead_mentions, dead_links, one_title, big_files, line_endings]

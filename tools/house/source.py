@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from . import cpp
+from . import cpp, python_code
 from .tables import LAYERS
 
 
@@ -43,8 +43,8 @@ class Source:
 
     @functools.cached_property
     def code(self):
-        """C++ without comments and strings."""
-        return cpp.strip(self.text)
+        """C++ or Python without comments and strings."""
+        return python_code.strip(self.text) if self.is_python else cpp.strip(self.text)
 
     @property
     def is_cpp(self):
