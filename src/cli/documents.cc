@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/documents.h"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+#include <optional>
+#include <utility>
+#include <yaml-cpp/depthguard.h>
+#include <yaml-cpp/yaml.h>
+
+#include "base/utf8.h"
+#include "cli/json_text.h"
+
+namespace dhub::cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kMostText = 8U << 20;
+constexpr std::size_t kMostExpanded = 16U << 20;
+constexpr std::size_t kMostValues = 100'000;
+constexpr int kMostDepth = 64;
+
+// A plain scalar as JSON would read it; none when it is text.
+std::optional<json::value> plain_value(const std::string& text) {
+  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return json::value(nullptr);
+  if (text == "true" || text == "True" || text == "TRUE") return json::value(true);
+  if (text == "false" || text == "False" || text == "FALSE") return json::value(false);
+  if (text.front() != '-' && (text.front() < '0' || text.front() > '9')) return std::nullopt;
+  json::error_code ec;
+  json::value number = json::parse(text, ec);
+  if (ec || !number.is_number()) return std::nullopt;
+  return number;
+}
+
+// Turns the nodes of one YAML document into JSON, counting what aliases expand to on the way.
+class YamlReader {
+ public:
+  explicit YamlReader(std::string name) : name_(std::move(name)) {}
+
+  Result<Document> read(const YAML::Node& root) {
+    Document document;
+    lines_ = &document.lines;
+    ASSIGN_OR_RETURN(document.value, convert(root, "", 0));
+    return document;
+  }
+
+ private:
+  tl::unexpected<Error> at(const YAML::Node& node, const std::string& what) const {
+    return fail(ErrorCode::Malformed,
+                fmt::format("{}:{}:{}: {}", name_, node.Mark().line + 1, node.Mark().column + 1, what));
+  }
+
+  Result<json::value> convert(const YAML::Node& node, const std::string& pointer, int depth) {
+    if (depth > kMostDepth) return at(node, fmt::format("this is nested more than {} levels deep", kMostDepth));
+    bytes_ += node.IsScalar() ? node.Scalar().size() : 0;
+    if (++values_ > kMostValues || bytes_ > kMostExpanded)
+      return at(node, fmt::format("with its aliases expanded this is more than {} values or {} bytes", kMostValues,
+                                  kMostExpanded));
+    lines_->emplace(pointer, node.Mark().line + 1);
+    if (node.IsMap()) return convert_map(node, pointer, depth);
+    if (node.IsSequence()) return convert_sequence(node, pointer, depth);
+    return convert_scalar(node);
+  }
+
+  Result<json::value> convert_map(const YAML::Node& node, const std::string& pointer, int depth) {
+    json::object object;
+    for (const auto& entry : node) {
+      if (!entry.first.IsScalar()) return at(entry.first, "a key must be a plain word or a string");
+      const std::string& key = entry.first.Scalar();
+      if (key == "<<" && entry.first.Tag() == "?")
+        return at(entry.first, "merge keys (<<) are not supported; write the fields out");
+      if (object.contains(key)) return at(entry.first, fmt::format("the key '{}' stands here twice", key));
+      bytes_ += key.size();
+      const std::string below = pointer + '/' + pointer_token(key);
+      ASSIGN_OR_RETURN(object[key], convert(entry.second, below, depth + 1));
+      (*lines_)[below] = entry.first.Mark().line + 1;  // the key's line: what an editor should jump to
+    }
+    return json::value(std::move(object));
+  }
+
+  Result<json::value> convert_sequence(const YAML::Node& node, const std::string& pointer, int depth) {
+    json::array array;
+    for (const auto& item : node) {
+      ASSIGN_OR_RETURN(json::value value, convert(item, pointer + '/' + std::to_string(array.size()), depth + 1));
+      array.push_back(std::move(value));
+    }
+    return json::value(std::move(array));
+  }
+
+  Result<json::value> convert_scalar(const YAML::Node& node) const {
+    if (node.IsNull()) return json::value(nullptr);
+    const std::string& text = node.Scalar();
+    const std::string& tag = node.Tag();
+    if (tag == "!" || tag == "tag:yaml.org,2002:str") return json::value(text);
+    if (tag != "?" && !tag.empty()) return at(node, fmt::format("the tag {} is not supported; only !!str is", tag));
+    return plain_value(text).value_or(json::value(text));
+  }
+
+  std::string name_;
+  std::map<std::string, int>* lines_ = nullptr;
+  std::size_t values_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+Result<std::vector<Document>> parse_yaml(std::string_view text, const std::string& name) {
+  try {
+    YamlReader reader(name);
+    std::vector<Document> documents;
+    for (const YAML::Node& root : YAML::LoadAll(std::string(text))) {
+      if (!root || root.IsNull()) continue;
+      ASSIGN_OR_RETURN(Document document, reader.read(root));
+      documents.push_back(std::move(document));
+    }
+    return documents;
+  } catch (const YAML::Exception& e) {
+    const bool deep = dynamic_cast<const YAML::DeepRecursion*>(&e) != nullptr;  // its own text is "bad file"
+    const std::string what = deep ? "this is nested too deeply" : e.msg;
+    return fail(ErrorCode::Malformed, fmt::format("{}:{}:{}: {}", name, e.mark.line + 1, e.mark.column + 1, what));
+  }
+}
+
+bool begins_like_json(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && (text[first] == '{' || text[first] == '[');
+}
+
+// What every YAML reader, of 1.1 and 1.2, takes for text without quotes.
+bool is_plain_text(std::string_view text) {
+  static constexpr std::string_view kWords[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  if (text.empty() || (!letter(text.front()) && text.front() != '/') || text.back() == ' ') return false;
+  std::string lower;
+  for (const char c : text) {
+    if (!letter(c) && (c < '0' || c > '9') && std::string_view(" -./").find(c) == std::string_view::npos) return false;
+    lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  }
+  for (const std::string_view word : kWords)
+    if (lower == word) return false;
+  return true;
+}
+
+bool is_block_text(std::string_view text) {
+  if (text.find('\n') == std::string_view::npos || text.front() == '\n' || text.front() == ' ') return false;
+  if (text.ends_with("\n\n") || text.front() == '\t') return false;
+  for (std::string_view rest = text; !rest.empty();) {
+    const CodePoint next = take_code_point(rest);
+    // A next line of 1.1 (U+0085 is a control here) or a lone tab line would be read differently; quotes are exact.
+    if (!next.valid || next.value == '\t' || (is_control(next.value) && next.value != '\n')) return false;
+  }
+  return true;
+}
+
+class YamlWriter {
+ public:
+  std::string write(const json::value& value) {
+    if (!nests(value)) {
+      scalar(value, 0);
+      out_.erase(0, 1);
+    } else {
+      nested(value, 0);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  static bool nests(const json::value& value) {
+    return (value.is_object() && !value.get_object().empty()) || (value.is_array() && !value.get_array().empty());
+  }
+
+  void indent(std::size_t depth) { out_.append(depth * 2, ' '); }
+
+  static std::string text(std::string_view t) { return is_plain_text(t) ? std::string(t) : quote_json(t); }
+
+  // After "key:" or "-": a blank, the value and the newline.
+  void scalar(const json::value& value, std::size_t depth) {
+    out_ += ' ';
+    if (!value.is_string()) {
+      out_ += json::serialize(value) + '\n';
+      return;
+    }
+    const std::string_view words(value.get_string().data(), value.get_string().size());
+    if (is_block_text(words))
+      block(words, depth);
+    else
+      out_ += text(words) + '\n';
+  }
+
+  void block(std::string_view words, std::size_t depth) {
+    out_ += words.back() == '\n' ? "|\n" : "|-\n";
+    if (words.back() == '\n') words.remove_suffix(1);
+    while (true) {
+      const auto end = words.find('\n');
+      const std::string_view row = words.substr(0, end);
+      if (!row.empty()) indent(depth + 1);
+      out_.append(row).append(1, '\n');
+      if (end == std::string_view::npos) return;
+      words.remove_prefix(end + 1);
+    }
+  }
+
+  // `first_indented`: the first line continues a "- ".
+  void nested(const json::value& value, std::size_t depth, bool first_indented = false) {
+    bool indented = first_indented;
+    const auto start = [&] {
+      if (!indented) indent(depth);
+      indented = false;
+    };
+    if (value.is_object()) {
+      for (const auto& [key, member] : value.get_object()) {
+        start();
+        out_ += text({key.data(), key.size()}) + ':';
+        after_key(member, depth);
+      }
+      return;
+    }
+    for (const json::value& item : value.get_array()) {
+      start();
+      out_ += '-';
+      if (nests(item)) {
+        out_ += ' ';
+        nested(item, depth + 1, true);
+      } else {
+        scalar(item, depth);
+      }
+    }
+  }
+
+  void after_key(const json::value& member, std::size_t depth) {
+    if (nests(member)) {
+      out_ += '\n';
+      nested(member, depth + 1);
+    } else {
+      scalar(member, depth);
+    }
+  }
+
+  std::string out_;
+};
+
+void append_json(std::string& out, const json::value& value, std::size_t depth) {
+  const auto line = [&](std::size_t level) { out.append(1, '\n').append(level * 2, ' '); };
+  if (value.is_object() && !value.get_object().empty()) {
+    out += '{';
+    bool first = true;
+    for (const auto& [key, member] : value.get_object()) {
+      if (!std::exchange(first, false)) out += ',';
+      line(depth + 1);
+      out += quote_json({key.data(), key.size()}) + ": ";
+      append_json(out, member, depth + 1);
+    }
+    line(depth);
+    out += '}';
+  } else if (value.is_array() && !value.get_array().empty()) {
+    out += '[';
+    bool first = true;
+    for (const json::value& item : value.get_array()) {
+      if (!std::exchange(first, false)) out += ',';
+      line(depth + 1);
+      append_json(out, item, depth + 1);
+    }
+    line(depth);
+    out += ']';
+  } else if (value.is_string()) {
+    out += quote_json({value.get_string().data(), value.get_string().size()});
+  } else {
+    out += json::serialize(value);
+  }
+}
+
+}  // namespace
+
+Result<std::vector<Document>> parse_documents(std::string_view text, const std::string& name) {
+  if (text.size() > kMostText)
+    return fail(ErrorCode::TooLarge, fmt::format("{} is larger than {} bytes", name, kMostText));
+  if (!is_utf8(text)) return fail(ErrorCode::Malformed, fmt::format("{} is not UTF-8 text", name));
+  if (!begins_like_json(text)) return parse_yaml(text, name);
+  auto value = parse_json(text);
+  if (value) return std::vector<Document>{{std::move(*value), {}}};
+  // `{a: b}` is YAML as well; when it is neither, it was more likely meant to be JSON.
+  auto documents = parse_yaml(text, name);
+  const bool twice = value.error().message.find("stands here twice") != std::string::npos;
+  if (documents && !twice) return documents;
+  return fail(value.error().code, name + ':' + value.error().message);
+}
+
+int line_of(const Document& document, std::string pointer) {
+  while (true) {
+    if (const auto found = document.lines.find(pointer); found != document.lines.end()) return found->second;
+    if (pointer.empty()) return 0;
+    pointer.erase(pointer.rfind('/') == std::string::npos ? 0 : pointer.rfind('/'));
+  }
+}
+
+std::string to_json(const json::value& value) {
+  std::string out;
+  append_json(out, value, 0);
+  return out + '\n';
+}
+
+std::string to_yaml(const json::value& value) {
+  return YamlWriter().write(value);
+}
+
+}  // namespace dhub::cli
