@@ -25,21 +25,34 @@ struct Observations {
   Instant last_activity{};                    // when there was last any work
 };
 
+// What settled the number.
+enum class Cause : std::uint8_t {
+  NoWork,        // nothing that could run
+  Work,          // the work divided by what one instance does in target_delay
+  AtOnce,        // fewer: the rest could not run at the same time
+  MaxInstances,  // fewer: max_instances
+  Busy,          // more: instances that have work are left to finish it
+  MinInstances,  // more: min_instances
+};
+
 // What to do about it.
 struct Plan {
-  std::int32_t wanted = 0;               // instances that the work asks for
+  std::int32_t wanted = 0;  // instances that the work asks for
+  Cause cause = Cause::NoWork;
   std::int32_t start = 0;                // to start now
   std::int32_t drain_idle = 0;           // idle ones to end now, the longest idle first
   std::optional<Instant> reconsider_at;  // decide again at the latest; none: when something happens
 };
 
-// Instances = ceil(work x service time / target_delay), at least one when there is any work, never more than can run at
-// once (runnable + in flight), at most max_instances, at least min_instances, and never below what is busy. Idle
-// instances end after idle_timeout of their own idleness, never earlier; so without work there are none after that.
+// Instances = ceil(events x service time / (target_delay x concurrency)), at least one when any event can run, never
+// more than could have something to do (busy ones, and one for each runnable event), at most max_instances, at least
+// min_instances, and never below what is busy. Surplus instances end only when they are idle and after idle_timeout of
+// their own idleness, one a decision (`reconsider_at` brings the next); so without work there are none after that.
 [[nodiscard]] Plan decide(const Observations& seen, const Scaling& scaling);
 
 // The decision in one sentence with its numbers, for status:
-// "8 instances: 5000 events x 10ms / 1s = 50, at most 8 (max_instances)."
+// "8 instances: 5000 events x 12.5ms / 1s = 62.5, at most 8 (max_instances)."
+// Worth making when `wanted` or `cause` has changed.
 [[nodiscard]] std::string explain(const Observations& seen, const Scaling& scaling, const Plan& plan);
 
 }  // namespace dhub::scaling
