@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/definition.h"
 
+#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <iterator>
 #include <map>
 
 #include "pipeline/findings.h"
+#include "pipeline/json.h"
 
 namespace dhub::pipeline {
 namespace {
@@ -313,6 +317,21 @@ TEST(Definition, HostileJsonIsRefusedWithoutHarm) {
 
   const auto long_key = with_options(R"({")" + std::string(100'000, 'x') + R"(": 1})");
   EXPECT_LT(long_key.error().fields[0].pointer.size(), 200u);
+}
+
+TEST(Definition, TheSampleIsValid) {
+  std::ifstream file(DHUB_SOURCE_DIR "/samples/order-pipeline.json");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const auto sample = parse_json(text);
+  ASSERT_TRUE(sample) << sample.error().message;
+  const auto parsed =
+      parse_definition(sample->at("id").as_string().c_str(), sample->at("name").as_string().c_str(),
+                       boost::json::serialize(sample->at("steps")), boost::json::serialize(sample->at("options")));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->options.event, "orders-topic");
+  EXPECT_EQ(parsed->options.retry.max_attempts, 3);
+  ASSERT_EQ(parsed->steps.size(), 2u);
+  EXPECT_EQ(parsed->steps[1].result_topic, "orders-enriched");
 }
 
 TEST(Definition, MetadataIsAnObjectOfTheUsersOwn) {
