@@ -87,6 +87,20 @@ def test_libraries_stay_in_their_folders(tree, path, header, allowed):
     assert tree({path: text}) == ([] if allowed else [(f"{path}:{line}", "libraries")])
 
 
+def test_a_header_of_tests_may_see_gtest_until_the_program_includes_it(tree):
+    header = {"src/model/script.h": HEADER + "#include <gtest/gtest.h>\n"}
+    user = SPDX + '#include "model/script.h"\n'
+    assert tree({**header, "src/model/a_test.cc": user}) == []
+    assert tree({**header, "src/model/a.cc": user}) == [("src/model/script.h:3", "libraries")]
+
+
+def test_fakes_stay_in_tests(tree):
+    fake = {"src/ports/fake_log.h": HEADER + "std::jthread thread;\n"}
+    user = SPDX + '#include "ports/fake_log.h"\n'
+    assert tree({**fake, "src/service/a_test.cc": user}) == []
+    assert tree({**fake, "src/service/a.cc": user}) == [("src/service/a.cc:2", "libraries")]
+
+
 def test_cmake_links_obey_the_layers(tree):
     cmake = ("# SPDX-License-Identifier: Apache-2.0\ndhub_library(store src/store/sqlite LINKS dhub_ports)\n"
              "dhub_library(ports src/ports LINKS dhub_model)\n"

@@ -59,6 +59,8 @@ def libraries(source):
     here = source.folder
     for line, quoted, header in includes(source):
         if quoted:
+            if re.search(r"(^|/)(fake|sim)_\w+\.h$", header) and not source.is_test:
+                yield Finding(source.path, line, "libraries", f'"{header}" is for tests only')
             continue
         if here in PURE and header in IMPURE_HEADERS and not source.is_test:
             yield Finding(source.path, line, "libraries",
@@ -67,10 +69,21 @@ def libraries(source):
             if here in CORE - {"base"} and not source.is_test:
                 yield Finding(source.path, line, "libraries", f"{here} does no I/O: <{header}> belongs into an adapter")
         elif header.startswith(TEST_LIBRARIES):
-            if not source.is_test:
-                yield Finding(source.path, line, "libraries", f"<{header}> belongs into a *_test.cc or tests/")
+            if not source.is_test and not _for_tests_only(source):
+                yield Finding(source.path, line, "libraries",
+                              f"<{header}> belongs into a *_test.cc, tests/, or a header that only those include")
         elif "/" in header or header.endswith((".h", ".hpp")):
             yield from _third_party(source, line, header)
+
+
+def _for_tests_only(source):
+    """A header that tests share: nothing but tests includes it."""
+    if source.suffix != ".h":
+        return False
+    needle = f'#include "{source.path.removeprefix("src/")}"'
+    includers = [p for kind in ("*.cc", "*.h") for p in (source.root / "src").rglob(kind)
+                 if needle in p.read_text(encoding="utf-8", errors="replace")]
+    return all(p.stem.endswith("_test") for p in includers)
 
 
 def _third_party(source, line, header):

@@ -64,7 +64,8 @@ class Source:
     @property
     def is_test(self):
         stem = PurePosixPath(self.path).stem
-        return self.path.startswith("tests/") or stem.endswith("_test") or stem.startswith("test_")
+        # A Fake or Sim is for tests only; the rule "libraries" keeps it out of the program.
+        return self.path.startswith("tests/") or stem.endswith("_test") or stem.startswith(("test_", "fake_", "sim_"))
 
     @functools.cached_property
     def folder(self):
