@@ -59,7 +59,7 @@ def libraries(source):
     here = source.folder
     for line, quoted, header in includes(source):
         if quoted:
-            if re.search(r"(^|/)(fake|sim)_\w+\.h$", header) and not source.is_test:
+            if re.search(r"(^|/)(fake|sim)_\w+\.h$", header) and not _for_tests(source):
                 yield Finding(source.path, line, "libraries", f'"{header}" is for tests only')
             continue
         if here in PURE and header in IMPURE_HEADERS and not source.is_test:
@@ -69,15 +69,17 @@ def libraries(source):
             if here in CORE - {"base"} and not source.is_test:
                 yield Finding(source.path, line, "libraries", f"{here} does no I/O: <{header}> belongs into an adapter")
         elif header.startswith(TEST_LIBRARIES):
-            if not source.is_test and not _for_tests_only(source):
+            if not _for_tests(source):
                 yield Finding(source.path, line, "libraries",
                               f"<{header}> belongs into a *_test.cc, tests/, or a header that only those include")
         elif "/" in header or header.endswith((".h", ".hpp")):
             yield from _third_party(source, line, header)
 
 
-def _for_tests_only(source):
-    """A header that tests share: nothing but tests includes it."""
+def _for_tests(source):
+    """A test, or a header that nothing but tests includes."""
+    if source.is_test:
+        return True
     if source.suffix != ".h":
         return False
     needle = f'#include "{source.path.removeprefix("src/")}"'
