@@ -10,6 +10,12 @@ namespace {
 
 namespace json = boost::json;
 
+const json::parse_options kParseOptions = [] {
+  json::parse_options options;
+  options.max_depth = 600;  // above what the server lets into a message
+  return options;
+}();
+
 std::string text_of(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains({key.data(), key.size()});
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
@@ -67,10 +73,11 @@ Answer<ApiReply> ApiClient::call(const Call& call) {
   auto reply = http_.send(request);
   if (!reply) return tl::unexpected(unreachable(reply.error()));
   if (reply->status < 200 || reply->status > 299) return tl::unexpected(refused(*reply, call));
-  ApiReply answer{reply->status, std::move(reply->headers), nullptr};
+  ApiReply answer{reply->status, std::move(reply->headers), nullptr, {}};
   if (reply->body.empty()) return answer;
   json::error_code ec;
-  answer.body = json::parse(reply->body, ec);
+  answer.text = std::move(reply->body);
+  answer.body = json::parse(answer.text, ec, {}, kParseOptions);
   if (ec)
     return failed(ExitCode::Failed, "not a dhub server",
                   fmt::format("{} answered {} without JSON.", connection_.url, reply->status));

@@ -31,6 +31,7 @@ struct ApiReply {
   int status = 0;
   std::map<std::string, std::string> headers;
   boost::json::value body;  // null when the reply has none
+  std::string text;         // the body as it came: numbers in it may be larger than a value can hold
 };
 
 // Calls one server. Blocks; one thread. Every failure comes back as what the user is to be told; nothing is retried.

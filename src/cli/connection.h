@@ -10,9 +10,9 @@ namespace dhub::cli {
 
 // The flags that say where the server is; empty = not given.
 struct ConnectionFlags {
-  std::string url;
-  std::string token_file;
-  std::string data;
+  std::string url = {};
+  std::string token_file = {};
+  std::string data = {};
 };
 
 // Where the server is and who we are to it.

@@ -2,7 +2,6 @@
 #include "cli/documents.h"
 
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <optional>
 #include <utility>
@@ -177,7 +176,7 @@ class YamlWriter {
   void scalar(const json::value& value, std::size_t depth) {
     out_ += ' ';
     if (!value.is_string()) {
-      out_ += json::serialize(value) + '\n';
+      out_ += to_compact_json(value) + '\n';
       return;
     }
     const std::string_view words(value.get_string().data(), value.get_string().size());
@@ -239,36 +238,6 @@ class YamlWriter {
   std::string out_;
 };
 
-void append_json(std::string& out, const json::value& value, std::size_t depth) {
-  const auto line = [&](std::size_t level) { out.append(1, '\n').append(level * 2, ' '); };
-  if (value.is_object() && !value.get_object().empty()) {
-    out += '{';
-    bool first = true;
-    for (const auto& [key, member] : value.get_object()) {
-      if (!std::exchange(first, false)) out += ',';
-      line(depth + 1);
-      out += quote_json({key.data(), key.size()}) + ": ";
-      append_json(out, member, depth + 1);
-    }
-    line(depth);
-    out += '}';
-  } else if (value.is_array() && !value.get_array().empty()) {
-    out += '[';
-    bool first = true;
-    for (const json::value& item : value.get_array()) {
-      if (!std::exchange(first, false)) out += ',';
-      line(depth + 1);
-      append_json(out, item, depth + 1);
-    }
-    line(depth);
-    out += ']';
-  } else if (value.is_string()) {
-    out += quote_json({value.get_string().data(), value.get_string().size()});
-  } else {
-    out += json::serialize(value);
-  }
-}
-
 }  // namespace
 
 Result<std::vector<Document>> parse_documents(std::string_view text, const std::string& name) {
@@ -291,12 +260,6 @@ int line_of(const Document& document, std::string pointer) {
     if (pointer.empty()) return 0;
     pointer.erase(pointer.rfind('/') == std::string::npos ? 0 : pointer.rfind('/'));
   }
-}
-
-std::string to_json(const json::value& value) {
-  std::string out;
-  append_json(out, value, 0);
-  return out + '\n';
 }
 
 std::string to_yaml(const json::value& value) {

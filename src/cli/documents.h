@@ -27,8 +27,6 @@ struct Document {
 // Line of the value that `pointer` names, or of the nearest one around it; 0 when not known.
 [[nodiscard]] int line_of(const Document& document, std::string pointer);
 
-// Indented, with a newline at the end; control characters escaped, so that it is safe to show.
-[[nodiscard]] std::string to_json(const boost::json::value& value);
 // Reads back as the same value; several lines of text become a block.
 [[nodiscard]] std::string to_yaml(const boost::json::value& value);
 

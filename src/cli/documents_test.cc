@@ -7,6 +7,8 @@
 #include <rapidcheck.h>
 #include <string>
 
+#include "cli/json_text.h"
+
 namespace dhub::cli {
 namespace {
 
@@ -133,6 +135,23 @@ TEST(Documents, YamlThatIsWrittenIsReadable) {
             "e: \"\"\n"
             "\"n\": null\n"
             "x: \"a: b\"\n");
+}
+
+TEST(Documents, JsonIsIndentedAndItsNumbersStay) {
+  EXPECT_EQ(indent_json(R"({"a":[1,{"b":{}}],"c":[],"d":"x:[,\"]","n":123456789012345678901234567890.10})"),
+            "{\n"
+            "  \"a\": [\n"
+            "    1,\n"
+            "    {\n"
+            "      \"b\": {}\n"
+            "    }\n"
+            "  ],\n"
+            "  \"c\": [],\n"
+            "  \"d\": \"x:[,\\\"]\",\n"
+            "  \"n\": 123456789012345678901234567890.10\n"
+            "}\n");
+  EXPECT_EQ(to_compact_json(json::parse(R"({"a": 1.5, "b": 0.1, "c": 3, "d": [true, null]})")),
+            R"({"a":1.5,"b":0.1,"c":3,"d":[true,null]})");
 }
 
 TEST(Documents, OutputCannotDriveATerminal) {

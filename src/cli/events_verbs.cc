@@ -68,7 +68,7 @@ VerbResult command(Session& session, Call call, const std::string& fallback) {
   const auto reply = session.api.call(call);
   if (!reply) return tl::unexpected(reply.error());
   if (session.machine_readable()) {
-    session.print_value(reply->body);
+    session.print_reply(*reply);
     return {};
   }
   const std::string message = cell(reply->body, {"message"});
@@ -122,7 +122,7 @@ VerbResult events_start(Session& session, const StartOptions& options) {
     if (const auto ready = wait_until_ready(session, options.id, options.timeout); !ready)
       return tl::unexpected(ready.error());
   if (session.machine_readable())
-    session.print_value(reply->body);
+    session.print_reply(*reply);
   else
     session.console.out << printable(cell(reply->body, {"message"})) << (options.wait ? "; it is ready\n" : "\n");
   return {};
@@ -133,7 +133,7 @@ VerbResult events_status(Session& session, const std::string& id) {
   if (!reply) return tl::unexpected(reply.error());
   const json::value& status = reply->body;
   if (session.machine_readable()) {
-    session.print_value(status);
+    session.print_reply(*reply);
     return {};
   }
   std::vector<Row> rows;

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/utf8.h"
@@ -68,6 +70,46 @@ struct DuplicateKeyHandler {
   bool on_comment(Text, Ec&) { return true; }
 };
 
+void append_compact(std::string& out, const boost::json::value& value) {
+  if (value.is_object()) {
+    char before = '{';
+    for (const auto& [key, member] : value.get_object()) {
+      out += std::exchange(before, ',') + quote_json({key.data(), key.size()}) + ':';
+      append_compact(out, member);
+    }
+    out += value.get_object().empty() ? "{}" : "}";
+  } else if (value.is_array()) {
+    char before = '[';
+    for (const auto& item : value.get_array()) {
+      out += std::exchange(before, ',');
+      append_compact(out, item);
+    }
+    out += value.get_array().empty() ? "[]" : "]";
+  } else if (value.is_string()) {
+    out += quote_json({value.get_string().data(), value.get_string().size()});
+  } else if (value.is_double()) {
+    out += fmt::format("{}", value.get_double());
+  } else {
+    out += boost::json::serialize(value);
+  }
+}
+
+// Copies a string literal, which begins here, with control characters escaped.
+void copy_string(std::string& out, std::string_view& text) {
+  bool escaped = false;
+  bool first = true;
+  while (!text.empty()) {
+    const CodePoint next = take_code_point(text);
+    if (next.valid && is_control(next.value))
+      out += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(next.value));
+    else
+      out += next.bytes;
+    if (!first && !escaped && next.value == '"') return;
+    escaped = !escaped && next.value == '\\';
+    first = false;
+  }
+}
+
 tl::unexpected<Error> malformed_at(std::string_view text, std::size_t offset, const std::string& what) {
   const std::string_view before = text.substr(0, std::min(offset, text.size()));
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
@@ -91,6 +133,44 @@ Result<boost::json::value> parse_json(std::string_view text) {
   auto value = boost::json::parse({text.data(), text.size()}, ec, {}, options);
   if (ec) return malformed_at(text, consumed, fmt::format("this is not JSON: {}", ec.message()));
   return value;
+}
+
+std::string to_compact_json(const boost::json::value& value) {
+  std::string out;
+  append_compact(out, value);
+  return out;
+}
+
+std::string to_json(const boost::json::value& value) {
+  return indent_json(to_compact_json(value));
+}
+
+std::string indent_json(std::string_view text) {
+  std::string out;
+  std::size_t depth = 0;
+  bool opened = false;  // nothing stands behind the last bracket yet
+  const auto new_line = [&] { out.append(1, '\n').append(2 * depth, ' '); };
+  while (!text.empty()) {
+    const char c = text.front();
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+      text.remove_prefix(1);
+      continue;
+    }
+    const bool closes = c == '}' || c == ']';
+    if (closes && depth > 0) --depth;
+    if (opened != closes) new_line();
+    opened = c == '{' || c == '[';
+    if (c == '"') {
+      copy_string(out, text);
+      continue;
+    }
+    text.remove_prefix(1);
+    out += c;
+    if (opened) ++depth;
+    if (c == ':') out += ' ';
+    if (c == ',') new_line();
+  }
+  return out + '\n';
 }
 
 std::string quote_json(std::string_view text) {

@@ -2,13 +2,13 @@
 #include "cli/pipelines_verbs.h"
 
 #include <array>
-#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <optional>
 #include <ostream>
 #include <utility>
 
 #include "cli/documents.h"
+#include "cli/json_text.h"
 #include "cli/text.h"
 
 namespace dhub::cli {
@@ -37,7 +37,7 @@ json::object body_of(const json::object& document) {
 }
 
 Answer<Applied> create(Session& session, const json::object& body) {
-  auto reply = session.api.call({.method = "POST", .path = {"pipelines"}, .body = json::serialize(body)});
+  auto reply = session.api.call({.method = "POST", .path = {"pipelines"}, .body = to_compact_json(body)});
   if (!reply) return tl::unexpected(reply.error());
   return Applied{cell(reply->body, {"id"}), "created", cell(reply->body, {"version"}), {}};
 }
@@ -49,7 +49,7 @@ Answer<Applied> apply_one(Session& session, const json::object& document) {
   const auto before = session.api.call({.path = {"pipelines", id}});
   if (!before && before.error().status == 404) return create(session, body);
   if (!before) return tl::unexpected(before.error());
-  const auto after = session.api.call({.method = "PUT", .path = {"pipelines", id}, .body = json::serialize(body)});
+  const auto after = session.api.call({.method = "PUT", .path = {"pipelines", id}, .body = to_compact_json(body)});
   if (!after) return tl::unexpected(after.error());
   const std::string version = cell(after->body, {"version"});
   return Applied{id, version == cell(before->body, {"version"}) ? "unchanged" : "updated", version,
@@ -166,7 +166,7 @@ VerbResult pipelines_get(Session& session, const std::string& id, const std::str
   if (session.output.format == OutputFormat::Table)
     session.print_table(kColumns, {row_of(reply->body)});
   else
-    session.print_value(reply->body);
+    session.print_reply(*reply);
   return {};
 }
 

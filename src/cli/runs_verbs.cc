@@ -36,7 +36,7 @@ Row dead_letter_row(const json::value& letter) {
 VerbResult show(Session& session, const Call& call) {
   const auto reply = session.api.call(call);
   if (!reply) return tl::unexpected(reply.error());
-  session.print_value(reply->body);
+  session.print_reply(*reply);
   return {};
 }
 

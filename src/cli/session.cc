@@ -2,7 +2,6 @@
 #include "cli/session.h"
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
@@ -11,6 +10,7 @@
 #include <ostream>
 
 #include "cli/documents.h"
+#include "cli/json_text.h"
 #include "cli/text.h"
 
 namespace dhub::cli {
@@ -29,6 +29,13 @@ void Session::note(std::string_view text) const {
 
 void Session::print_value(const json::value& value) const {
   console.out << (output.format == OutputFormat::Json ? to_json(value) : to_yaml(value));
+}
+
+void Session::print_reply(const ApiReply& reply) const {
+  if (output.format == OutputFormat::Json)
+    console.out << indent_json(reply.text);
+  else
+    print_value(reply.body);
 }
 
 void Session::print_table(const std::vector<Column>& columns, const std::vector<Row>& rows) const {
@@ -55,7 +62,7 @@ std::string cell(const json::value& value, std::initializer_list<std::string_vie
   }
   if (at->is_string()) return std::string(at->get_string());
   if (at->is_bool()) return at->get_bool() ? "yes" : "no";
-  return at->is_number() ? json::serialize(*at) : std::string();
+  return at->is_number() ? to_compact_json(*at) : std::string();
 }
 
 Answer<json::array> fetch_list(Session& session, Call call, std::size_t limit) {

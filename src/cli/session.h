@@ -43,6 +43,8 @@ struct Session {
   void note(std::string_view text) const;
   // One value as JSON or, in every other format, as YAML.
   void print_value(const boost::json::value& value) const;
+  // The same of a whole reply; as JSON, its numbers are shown exactly as they came.
+  void print_reply(const ApiReply& reply) const;
   void print_table(const std::vector<Column>& columns, const std::vector<Row>& rows) const;
 };
 

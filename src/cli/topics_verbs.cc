@@ -2,7 +2,6 @@
 #include "cli/topics_verbs.h"
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
@@ -83,6 +82,8 @@ Answer<json::object> parse_headers(const std::vector<std::string>& headers) {
     if (object.contains(name))
       return failed(ExitCode::Usage, "not a header",
                     fmt::format("'{}' is given twice; publish with --ndjson for repeated headers.", name));
+    if (!is_utf8(header))
+      return failed(ExitCode::Usage, "not a header", "A header must be UTF-8 text; publish other bytes with --ndjson.");
     object[name] = header.substr(equals + 1);
   }
   return object;
@@ -98,12 +99,15 @@ Answer<Call> one_message(const PublishOptions& options, std::string value) {
   auto headers = parse_headers(options.headers);
   if (!headers) return tl::unexpected(headers.error());
   json::object line{{"headers", std::move(*headers)}};
-  if (options.key) line["key"] = *options.key;
+  if (options.key && is_utf8(*options.key))
+    line["key"] = *options.key;
+  else if (options.key)
+    line["key_base64"] = encode_base64(*options.key);
   if (is_utf8(value))
     line["value_text"] = value;
   else
     line["value_base64"] = encode_base64(value);
-  return publish_call(options.topic, json::serialize(line) + '\n', "application/x-ndjson");
+  return publish_call(options.topic, to_compact_json(line) + '\n', "application/x-ndjson");
 }
 
 // Lines of an input, handed out in batches that fit a request.
@@ -210,11 +214,15 @@ const std::vector<Column> kTopicColumns = {{"NAME"},
                                            {"KEPT FOR", Align::Right},
                                            {"CREATED", Align::Left, Fit::Cut}};
 
+std::string first_of(const json::value& message, std::string_view name, std::string_view other) {
+  const std::string text = cell(message, {name});
+  return text.empty() ? cell(message, {other}) : text;
+}
+
 std::string shown_value(const json::value& message) {
   const auto* value = message.is_object() ? message.get_object().if_contains("value") : nullptr;
-  if (value != nullptr) return value->is_string() ? std::string(value->get_string()) : json::serialize(*value);
-  const std::string text = cell(message, {"value_text"});
-  return text.empty() ? cell(message, {"value_base64"}) : text;
+  if (value != nullptr) return value->is_string() ? std::string(value->get_string()) : to_compact_json(*value);
+  return first_of(message, "value_text", "value_base64");
 }
 
 }  // namespace
@@ -249,7 +257,7 @@ VerbResult topics_read(Session& session, const ReadOptions& options) {
   const auto reply = session.api.call(call);
   if (!reply) return tl::unexpected(reply.error());
   if (session.machine_readable()) {
-    session.print_value(reply->body);
+    session.print_reply(*reply);
     return {};
   }
   const auto* items = reply->body.is_object() ? reply->body.get_object().if_contains("items") : nullptr;
@@ -277,7 +285,7 @@ VerbResult topics_get(Session& session, const std::string& topic) {
   if (session.output.format == OutputFormat::Table)
     session.print_table(kTopicColumns, {topic_row(reply->body)});
   else
-    session.print_value(reply->body);
+    session.print_reply(*reply);
   return {};
 }
 
@@ -289,9 +297,9 @@ VerbResult topics_create(Session& session, const TopicOptions& options) {
   if (!options.retention_bytes.empty()) retention["bytes"] = options.retention_bytes;
   if (!retention.empty()) body["retention"] = std::move(retention);
   const auto reply =
-      session.api.call({.method = "PUT", .path = {"topics", options.topic}, .body = json::serialize(body)});
+      session.api.call({.method = "PUT", .path = {"topics", options.topic}, .body = to_compact_json(body)});
   if (!reply) return tl::unexpected(reply.error());
-  if (session.machine_readable()) session.print_value(reply->body);
+  if (session.machine_readable()) session.print_reply(*reply);
   session.note(fmt::format("topic {} {}", options.topic, reply->status == 201 ? "created" : "is as asked"));
   return {};
 }
