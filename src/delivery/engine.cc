@@ -2,7 +2,9 @@
 #include "delivery/engine.h"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <functional>
+#include <utility>
 
 #include "base/check.h"
 
@@ -16,18 +18,6 @@ std::vector<StoredFailure> failures_of(std::vector<StoredFailure>& all, Partitio
   return own;
 }
 
-// A batch of one record that owns the bytes of `message`.
-RecordBatchRef batch_of(const Message& message, Offset offset) {
-  auto batch = std::make_shared<RecordBatch>();
-  append_record(batch->buffer, view_of(message, encode_headers(message.headers)));
-  std::string_view bytes = batch->buffer;
-  auto record = take_record(bytes);
-  CHECK(record.has_value());
-  record->offset = offset;
-  batch->records.push_back(*record);
-  return batch;
-}
-
 }  // namespace
 
 Engine::Engine(EngineSettings settings, LoadedPosition loaded, const Now& now)
@@ -36,7 +26,8 @@ Engine::Engine(EngineSettings settings, LoadedPosition loaded, const Now& now)
       epoch_(loaded.owner_epoch),
       pass_(loaded.pass),
       random_(settings_.seed),
-      details_refilled_(now.mono) {
+      details_refilled_(now.mono),
+      details_left_(static_cast<double>(settings_.limits.details_per_second)) {
   std::sort(loaded.partitions.begin(), loaded.partitions.end(),
             [](const auto& a, const auto& b) { return a.partition < b.partition; });
   for (const auto& partition : loaded.partitions)
@@ -94,7 +85,7 @@ void Engine::admit_gap(std::uint32_t w, Offset until, Offset log_start, const No
 }
 
 void Engine::admit_kept(std::uint32_t w, const Message& message, const Now& now) {
-  const auto batch = batch_of(message, windows_[w].next_read());
+  const auto batch = batch_of_one(message, windows_[w].next_read());
   admit(w, &batch->records[0], batch, now);
 }
 
@@ -109,8 +100,12 @@ void Engine::admit(std::uint32_t w, const RecordView* record, const RecordBatchR
   const bool first = added.lane == 0 || windows_[w].join_lane(offset);
   // Behind a key that waits for a retry, payloads would only fill the budget that other keys need to go on.
   const bool failed_before = windows_[w].failure(offset) != nullptr;
-  const bool blocked_long = !first && !failed_before && held_bytes_ > settings_.limits.window_bytes / 2;
-  if (!blocked_long) hold(windows_[w].at(offset), record, batch);
+  const bool blocked_long = !first && !failed_before && held_bytes() > settings_.limits.window_bytes / 2;
+  if (!blocked_long) hold(added, record, batch);
+  if (failed_before) {
+    hold_alone({w, offset});
+    failure_bytes_ += windows_[w].recount(offset);
+  }
   if (first) make_ready({w, offset}, now, false);
 }
 
@@ -122,23 +117,34 @@ LaneId Engine::lane_of(std::uint32_t w, const RecordView& record) const {
 }
 
 void Engine::hold(Entry& held, const RecordView* record, const RecordBatchRef& batch) {
-  held.batch = batch;
+  held.hold = holds_.hold(batch);
   held.record = record;
-  held_bytes_ += record->bytes();
+}
+
+// An event that stays long gets a copy of its own, so that it does not keep a whole batch.
+void Engine::hold_alone(const Ref& ref) {
+  Entry& held = entry(ref);
+  const RecordBatchRef own = batch_of_one(*held.record);
+  let_go(held);
+  hold(held, &own->records[0], own);
+}
+
+std::uint64_t Engine::held_bytes() const {
+  return holds_.bytes() + static_cast<std::uint64_t>(failure_bytes_);
 }
 
 void Engine::let_go(Entry& held) {
   if (held.record == nullptr) return;
-  held_bytes_ -= held.record->bytes();
+  holds_.release(held.hold);
+  held.hold = BatchHolds::kNone;
   held.record = nullptr;
-  held.batch.reset();
 }
 
 void Engine::let_go_of_lane_behind(const Ref& ref) {
-  if (entry(ref).lane == 0 || held_bytes_ < settings_.limits.window_bytes / 4) return;
-  for (Offset next = entry(ref).next_in_lane; next.value >= 0; next = windows_[ref.window].at(next).next_in_lane)
-    if (windows_[ref.window].at(next).state == EntryState::Waiting && windows_[ref.window].failure(next) == nullptr)
-      let_go(windows_[ref.window].at(next));
+  if (entry(ref).lane == 0 || held_bytes() < settings_.limits.window_bytes / 4) return;
+  Window& window = windows_[ref.window];
+  for (Offset next = entry(ref).next_in_lane; next.value >= 0; next = window.at(next).next_in_lane)
+    if (window.at(next).state == EntryState::Waiting && window.failure(next) == nullptr) let_go(window.at(next));
 }
 
 void Engine::fetched(PartitionId partition, Offset wanted, const ReadChunk& chunk, const Now& now, Outputs& out) {
@@ -148,15 +154,22 @@ void Engine::fetched(PartitionId partition, Offset wanted, const ReadChunk& chun
     if (!window.holds(record.offset)) continue;
     Entry& held = window.at(record.offset);
     const bool needed = held.state == EntryState::Waiting && held.record == nullptr;
-    const bool affordable = record.offset == wanted || held_bytes_ < settings_.limits.window_bytes / 2;
-    if (needed && affordable) hold(held, &record, chunk.batch);
+    const bool affordable = held_bytes() < settings_.limits.window_bytes / 2;
+    if (!needed || (!affordable && record.offset != wanted)) continue;
+    hold(held, &record, chunk.batch);
+    if (!affordable) hold_alone({w, record.offset});
   }
   if (window.holds(wanted) && window.at(wanted).state == EntryState::Waiting) {
     if (window.at(wanted).record != nullptr) {
       make_ready({w, wanted}, now, true);
-    } else {
+    } else if (wanted < chunk.log_start || wanted < chunk.next_offset) {
       // ExpireGone: unfinished, not in flight, and its bytes are neither in the log nor in memory nor in the journal.
       finish_entry({w, wanted}, wanted < chunk.log_start ? FinalState::Expired : FinalState::Absent, now);
+    } else {
+      broken_ = true;
+      out.broken = Error{ErrorCode::Corruption, fmt::format("Topic '{}' ends before offset {} of partition {}, which "
+                                                            "was read from it. Was the topic's data replaced?",
+                                                            settings_.topic, wanted, partition)};
     }
   }
   pump(now, out);
@@ -164,7 +177,7 @@ void Engine::fetched(PartitionId partition, Offset wanted, const ReadChunk& chun
 
 std::optional<Offset> Engine::wants_read(PartitionId partition) const {
   const Window& window = windows_[index_of(partition)];
-  const bool full = window.size() >= settings_.limits.window_offsets || held_bytes_ >= settings_.limits.window_bytes;
+  const bool full = window.size() >= settings_.limits.window_offsets || held_bytes() >= settings_.limits.window_bytes;
   if (full || broken_) return std::nullopt;
   return window.next_read();
 }
@@ -179,31 +192,41 @@ Engine::Slot* Engine::slot(InstanceId instance) {
 
 void Engine::instance_ready(InstanceId instance, Version version, const Now& now, Outputs& out) {
   CHECK(slot(instance) == nullptr);
-  slots_.push_back({instance, version, 0});
+  slots_.push_back({instance, version});
   pump(now, out);
 }
 
 void Engine::instance_ended(InstanceId instance, const Now& now, Outputs& out) {
-  std::vector<Ref> lost;
   for (auto it = in_flight_.begin(); it != in_flight_.end();) {
     if (it->second.instance == instance) {
-      lost.push_back(it->second.ref);
+      given_back_.push_back(it->second.ref);
       --windows_[it->second.ref.window].in_flight;
       in_flight_.erase(it++);
     } else {
       ++it;
     }
   }
-  std::sort(lost.begin(), lost.end(), [](const Ref& a, const Ref& b) { return a.offset > b.offset; });
-  for (const auto& ref : lost) {
-    entry(ref).state = EntryState::Waiting;
-    if (entry(ref).lane == 0 || windows_[ref.window].is_lane_head(ref.offset)) make_ready(ref, now, true);
-  }
+  give_back(now);
   std::erase_if(slots_, [&](const Slot& candidate) { return candidate.id == instance; });
+  std::erase_if(older_versions_, [&](const StepNames& older) {
+    return std::none_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.version == older.version; });
+  });
   pump(now, out);
 }
 
+// What was not begun goes back to the front of its queue, in the order in which it was there.
+void Engine::give_back(const Now& now) {
+  std::sort(given_back_.begin(), given_back_.end(),
+            [](const Ref& a, const Ref& b) { return std::pair(a.window, a.offset) > std::pair(b.window, b.offset); });
+  for (const auto& ref : given_back_) {
+    entry(ref).state = EntryState::Waiting;
+    if (entry(ref).lane == 0 || windows_[ref.window].is_lane_head(ref.offset)) make_ready(ref, now, true);
+  }
+  given_back_.clear();
+}
+
 void Engine::switch_version(VersionSettings settings, const Now& now, Outputs& out) {
+  older_versions_.push_back({settings_.current.version, std::move(settings_.current.step_names)});
   settings_.current = std::move(settings);
   // ChainCut: what has not begun on the old version is taken back, and dispatched anew only after `not_started`.
   for (const auto& candidate : slots_)
@@ -224,6 +247,7 @@ void Engine::tick(const Now& now, Outputs& out) {
 // ---- queries ----
 
 std::optional<Instant> Engine::wake_at() const {
+  if (broken_) return std::nullopt;
   std::optional<Instant> at = resend_at_;
   if (!retries_.empty() && !paused_ && (!at || retries_.top().at < *at)) at = retries_.top().at;
   return at;
@@ -252,7 +276,7 @@ PartitionView Engine::view(PartitionId partition) const {
   PartitionView view{partition, window.base(), window.next_read()};
   view.window_full = window.size() >= settings_.limits.window_offsets;
   view.in_flight = window.in_flight;
-  view.retrying = static_cast<std::int64_t>(window.failing_rows());
+  view.retrying = window.failing;
   view.waiting = std::max<std::int64_t>(window.unfinished - view.in_flight - view.retrying, 0);
   return view;
 }

@@ -11,6 +11,8 @@
 #include "base/random.h"
 #include "base/ring.h"
 #include "base/time.h"
+#include "delivery/batch_holds.h"
+#include "delivery/headers.h"
 #include "delivery/outputs.h"
 #include "delivery/settings.h"
 #include "delivery/window.h"
@@ -22,7 +24,8 @@ namespace dhub::delivery {
 struct ReadChunk {
   RecordBatchRef batch;
   Offset next_offset{};
-  Offset log_start{};  // offsets below it are gone: retention took them
+  Offset log_start{};  // offsets below it are gone: retention took them. Asked for after the records were read; 0
+                       // will do where `batch` has no hole
 };
 
 // How much there is to do, for the autoscaler.
@@ -102,6 +105,7 @@ class Engine {
     InstanceId id{};
     Version version{};
     std::size_t outstanding = 0;
+    bool dead = false;  // an outcome has told of its death; its end follows
   };
   struct Flight {
     Ref ref;
@@ -112,6 +116,11 @@ class Engine {
   struct Mark {
     Ref ref;
     FinalState state = FinalState::None;
+  };
+  // What details and dead letters of a version that is no longer current still need.
+  struct StepNames {
+    Version version{};
+    std::vector<std::string> names;
   };
   // What one commit settles when it is stored.
   struct Bundle {
@@ -130,9 +139,12 @@ class Engine {
   void admit_kept(std::uint32_t window, const Message& message, const Now& now);
   [[nodiscard]] LaneId lane_of(std::uint32_t window, const RecordView& record) const;
   void hold(Entry& entry, const RecordView* record, const RecordBatchRef& batch);
+  void hold_alone(const Ref& ref);
   void let_go(Entry& entry);
+  [[nodiscard]] std::uint64_t held_bytes() const;
   void let_go_of_lane_behind(const Ref& ref);
   Slot* slot(InstanceId instance);
+  void give_back(const Now& now);
 
   // engine_dispatch.cc
   void pump(const Now& now, Outputs& out);
@@ -140,7 +152,7 @@ class Engine {
   void release_due_retries(const Now& now);
   [[nodiscard]] bool may_start(const Ref& ref) const;
   [[nodiscard]] bool has_room() const;
-  void finish_without_instances(const Now& now, Outputs& out);
+  void finish_without_instances(const Now& now);
   void dispatch(const Now& now, Outputs& out);
   void fill_idle_then_busy(const Now& now, Outputs& out, bool idle);
   void fill(Slot& slot, std::size_t most, const Now& now, Outputs& out);
@@ -158,11 +170,13 @@ class Engine {
   void fail_attempt(const Flight& flight, Outcome& outcome, const Now& now);
   void bury(const Ref& ref, Version version, Outcome& outcome, std::int32_t attempts, const Now& now);
   void finish_entry(const Ref& ref, FinalState state, const Now& now);
+  void copy_to_topic(const Ref& ref, const DeadLetter& letter, std::uint16_t hops);
   [[nodiscard]] std::optional<std::string> refuse_publications(const Outcome& outcome, std::uint16_t hops) const;
   void take_publications(const Ref& ref, Outcome& outcome, std::uint16_t hops);
+  [[nodiscard]] bool affords_details(OutcomeKind kind, const Now& now);
   void tell(const Flight& flight, const Outcome& outcome, const Now& now, Outputs& out);
   [[nodiscard]] std::int32_t charged(const Ref& ref) const;
-  [[nodiscard]] std::string step_name(std::uint16_t step) const;
+  [[nodiscard]] std::string step_name(Version version, std::uint16_t step) const;
   [[nodiscard]] RunId run_id(const Ref& ref) const;
 
   // engine_commit.cc
@@ -177,20 +191,24 @@ class Engine {
   Pass pass_;
   std::vector<Window> windows_;
   std::vector<Slot> slots_;
+  std::vector<StepNames> older_versions_;  // that have instances
   boost::unordered_flat_map<std::uint64_t, Flight> in_flight_;
   Ring<Ref> ready_;  // first attempts
   Ring<Ref> ready_retries_;
   std::priority_queue<Retry, std::vector<Retry>, std::greater<>> retries_;
   std::vector<Fetch> fetches_wanted_;
-  Bundle pending_;  // gathers while a commit is under way
+  std::vector<Ref> given_back_;  // scratch of one input
+  Bundle pending_;               // gathers while a commit is under way
   std::optional<Bundle> under_way_;
   std::optional<Instant> resend_at_;
   Duration resend_delay_{};
   CommitSeq last_seq_{};
   std::uint64_t deliveries_ = 0;
   std::uint16_t chain_ = 0;
-  std::uint64_t held_bytes_ = 0;
-  std::int64_t unstored_ = 0;  // outcomes received, not stored
+  BatchHolds holds_;
+  std::int64_t failure_bytes_ = 0;  // errors and step results of what waits for a retry
+  bool first_attempts_ = true;      // may start in this pump
+  std::int64_t unstored_ = 0;       // outcomes received, not stored
   Duration service_time_{};
   bool paused_ = false;
   bool broken_ = false;
@@ -199,10 +217,5 @@ class Engine {
   Instant details_refilled_{};
   double details_left_ = 0;
 };
-
-// Header that carries the number of triggers an event has come through, as decimal text.
-inline constexpr const char* kHopsHeader = "dhub-hops";
-// Header of a published output: "<topic>/<partition>/<offset>/<n>" of the event it came from; equal in every repeat.
-inline constexpr const char* kOriginHeader = "dhub-origin";
 
 }  // namespace dhub::delivery

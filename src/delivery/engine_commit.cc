@@ -116,7 +116,7 @@ void Engine::settle_stored(const Now& now) {
     }
     const LaneId lane = entry(mark.ref).lane;
     Window& window = windows_[mark.ref.window];
-    window.finish(mark.ref.offset);
+    failure_bytes_ -= window.finish(mark.ref.offset);
     if (!dying || lane == 0) continue;
     if (const auto head = window.advance_lane(lane))
       if (window.at(*head).state == EntryState::Waiting) make_ready({mark.ref.window, *head}, now, false);

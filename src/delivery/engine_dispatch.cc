@@ -13,9 +13,12 @@ namespace dhub::delivery {
 void Engine::pump(const Now& now, Outputs& out) {
   if (broken_) return;
   release_due_retries(now);
+  std::int64_t failing = 0;
+  for (const auto& window : windows_) failing += window.failing;
+  first_attempts_ = failing < settings_.limits.failing_rows;
   if (!paused_) {
     if (settings_.current.step_names.empty()) {
-      finish_without_instances(now, out);
+      finish_without_instances(now);
     } else {
       dispatch(now, out);
     }
@@ -62,8 +65,7 @@ bool Engine::has_room() const {
   return static_cast<std::int64_t>(in_flight_.size()) + unstored_ < in_flight_bound();
 }
 
-void Engine::finish_without_instances(const Now& now, Outputs& out) {
-  (void)out;
+void Engine::finish_without_instances(const Now& now) {
   constexpr std::int64_t kMostUnstored = 1 << 16;
   Ref ref;
   while (unstored_ < kMostUnstored && take_ready(ref)) finish_entry(ref, FinalState::Succeeded, now);
@@ -80,7 +82,7 @@ void Engine::fill_idle_then_busy(const Now& now, Outputs& out, bool idle) {
   const std::size_t target = frame_target();
   std::size_t candidates = 0;
   const auto takes_part = [&](const Slot& candidate) {
-    if (candidate.version != settings_.current.version) return false;
+    if (candidate.dead || candidate.version != settings_.current.version) return false;
     return idle ? candidate.outstanding == 0 : candidate.outstanding > 0 && candidate.outstanding < target;
   };
   for (const auto& candidate : slots_) candidates += takes_part(candidate) ? 1 : 0;
@@ -95,11 +97,8 @@ void Engine::fill_idle_then_busy(const Now& now, Outputs& out, bool idle) {
 }
 
 bool Engine::take_ready(Ref& ref) {
-  std::size_t failing = 0;
-  for (const auto& window : windows_) failing += window.failing_rows();
-  const bool first_attempts_may_start = static_cast<std::int64_t>(failing) < settings_.limits.failing_rows;
   for (auto* queue : {&ready_retries_, &ready_}) {
-    if (queue == &ready_ && !first_attempts_may_start) return false;
+    if (queue == &ready_ && !first_attempts_) return false;
     while (!queue->empty()) {
       ref = queue->front();
       if (may_start(ref)) {
@@ -113,12 +112,14 @@ bool Engine::take_ready(Ref& ref) {
   return false;
 }
 
+// `most` counts keys (and events without one): followers come on top, up to a full frame.
 void Engine::fill(Slot& slot, std::size_t most, const Now& now, Outputs& out) {
   Ref ref;
   Dispatch* dispatch = nullptr;
   std::size_t bytes = 0;
   const std::size_t target = frame_target();
-  while ((dispatch == nullptr || dispatch->frame.size() < most) && bytes < settings_.limits.frame_bytes && has_room()) {
+  for (std::size_t taken = 0; taken < most && bytes < settings_.limits.frame_bytes && has_room(); ++taken) {
+    if (dispatch != nullptr && dispatch->frame.size() >= target) break;
     if (!take_ready(ref)) break;
     if (dispatch == nullptr) dispatch = &out.next_dispatch(slot.id);
     bytes += entry(ref).record->bytes();

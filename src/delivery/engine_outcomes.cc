@@ -2,6 +2,7 @@
 // The part of the engine that decides what an outcome means.
 #include <algorithm>
 #include <fmt/format.h>
+#include <limits>
 
 #include "base/check.h"
 #include "delivery/backoff.h"
@@ -14,14 +15,44 @@ namespace {
 
 constexpr std::size_t kErrorBytes = 4096;
 constexpr std::size_t kKeyBytes = 256;
+constexpr Duration kLongestRetryAfter = std::chrono::hours(24 * 30);
 
-std::string cut(const std::string& text, std::size_t bytes) {
-  return text.substr(0, bytes);
+// Never in the middle of a character.
+std::string cut(std::string_view text, std::size_t bytes) {
+  if (text.size() <= bytes) return std::string(text);
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; };
+  std::size_t end = bytes;
+  while (end > 0 && bytes - end < 3 && continues(text[end])) --end;
+  return std::string(text.substr(0, end));
+}
+
+std::size_t size_of(const Message& message) {
+  std::size_t bytes = (message.key ? message.key->size() : 0) + (message.value ? message.value->size() : 0);
+  for (const auto& header : message.headers) bytes += header.name.size() + (header.value ? header.value->size() : 0);
+  return bytes;
+}
+
+bool has_long_header_name(const Message& message) {
+  constexpr std::size_t kMost = std::numeric_limits<std::uint16_t>::max();  // as headers are encoded
+  return std::any_of(message.headers.begin(), message.headers.end(),
+                     [](const Header& header) { return header.name.size() > kMost; });
+}
+
+void set_headers(std::vector<Header>& headers, std::uint16_t hops, std::string origin) {
+  std::erase_if(headers, [](const Header& h) {
+    return h.name == kHopsHeader || h.name == kOriginHeader || h.name == kErrorHeader;
+  });
+  headers.push_back({kHopsHeader, fmt::format("{}", hops + 1)});
+  headers.push_back({kOriginHeader, std::move(origin)});
 }
 
 bool is_charged(OutcomeKind kind) {
   return kind == OutcomeKind::Failed || kind == OutcomeKind::Crashed || kind == OutcomeKind::TimedOut ||
          kind == OutcomeKind::OutOfMemory || kind == OutcomeKind::Rejected;
+}
+
+bool is_death(OutcomeKind kind) {
+  return kind == OutcomeKind::Crashed || kind == OutcomeKind::TimedOut || kind == OutcomeKind::OutOfMemory;
 }
 
 }  // namespace
@@ -35,9 +66,17 @@ void Engine::outcomes(InstanceId instance, std::vector<Outcome> outcomes, const 
     const Flight flight = found->second;
     in_flight_.erase(found);
     --windows_[flight.ref.window].in_flight;
-    if (from != nullptr && from->outstanding > 0) --from->outstanding;
-    settle(flight, std::move(outcome), now, out);
+    if (from != nullptr) {
+      --from->outstanding;
+      from->dead = from->dead || is_death(outcome.kind);
+    }
+    if (outcome.kind == OutcomeKind::NotStarted) {
+      given_back_.push_back(flight.ref);
+    } else {
+      settle(flight, std::move(outcome), now, out);
+    }
   }
+  give_back(now);
   pump(now, out);
 }
 
@@ -45,11 +84,6 @@ void Engine::settle(const Flight& flight, Outcome outcome, const Now& now, Outpu
   Entry& settled = entry(flight.ref);
   CHECK(settled.state == EntryState::InFlight);
   settled.state = EntryState::Waiting;
-  if (outcome.kind == OutcomeKind::NotStarted) {
-    if (settled.lane == 0 || windows_[flight.ref.window].is_lane_head(flight.ref.offset))
-      make_ready(flight.ref, now, true);
-    return;
-  }
   const std::uint16_t hops = hops_of(settled.record->headers);
   if (auto refusal = refuse_publications(outcome, hops)) {
     outcome.kind = OutcomeKind::Rejected;
@@ -102,17 +136,21 @@ void Engine::fail_attempt(const Flight& flight, Outcome& outcome, const Now& now
   if (failure.first_error.empty()) failure.first_error = cut(outcome.error, kErrorBytes);
   failure.last_error = cut(outcome.error, kErrorBytes);
   failure.kind = outcome.kind;
+  // A death brings no results: those that the attempt began with are still good, on the version that made them.
+  const bool keeps_results = outcome.results.empty() && failure.version == flight.version;
+  if (!keeps_results) {
+    failure.results = std::move(outcome.results);
+    failure.step = failure.results.empty() ? std::uint16_t{0} : outcome.step;
+  }
   failure.version = flight.version;
-  failure.step = outcome.step;
-  failure.results = std::move(outcome.results);
-  if (failure.results.empty()) failure.step = 0;
+  failure_bytes_ += window.recount(flight.ref.offset);
   const bool last = failure.charged >= settings_.current.retry.max_attempts || outcome.kind == OutcomeKind::Rejected;
   if (last) {
     bury(flight.ref, flight.version, outcome, failure.charged, now);
     return;
   }
-  const Duration delay =
-      outcome.retry_after ? *outcome.retry_after : retry_delay(settings_.current.retry, failure.charged, random_);
+  const Duration delay = outcome.retry_after ? std::clamp(*outcome.retry_after, Duration::zero(), kLongestRetryAfter)
+                                             : retry_delay(settings_.current.retry, failure.charged, random_);
   failure.retry_at = now.mono + delay;
   failure.retry_at_wall = WallTime{now.wall.ms + std::chrono::duration_cast<milliseconds>(delay).count()};
   entry(flight.ref).state = EntryState::Failing;
@@ -124,6 +162,7 @@ void Engine::fail_attempt(const Flight& flight, Outcome& outcome, const Now& now
                                       failure.step, failure.kind, failure.version, failure.results, failure.first_error,
                                       failure.last_error, std::move(*message)});
   pending_.failing.push_back(flight.ref);
+  hold_alone(flight.ref);
   let_go_of_lane_behind(flight.ref);
 }
 
@@ -140,24 +179,28 @@ void Engine::bury(const Ref& ref, Version version, Outcome& outcome, std::int32_
   letter.attempts = attempts;
   letter.reason = outcome.kind;
   letter.version = version;
-  letter.step = step_name(outcome.step);
+  letter.step = step_name(version, outcome.step);
   letter.first_error = failure->first_error;
   letter.last_error = failure->last_error;
   letter.trace = std::move(outcome.trace);
   letter.created_at = now.wall;
-  if (settings_.current.dead_letter_topic) {
-    Publication copy{*settings_.current.dead_letter_topic, letter.message};
-    copy.message.timestamp = now.wall;
-    copy.message.headers.push_back(
-        {kOriginHeader, fmt::format("{}/{}/{}/dead", settings_.topic, letter.run.partition, letter.run.offset)});
-    copy.message.headers.push_back({"dhub-error", letter.last_error});
-    pending_.commit.publications.push_back(std::move(copy));
-  }
+  copy_to_topic(ref, letter, hops_of(dying.record->headers));
   pending_.commit.dead_letters.push_back(std::move(letter));
   dying.state = EntryState::Dying;
   dying.final_state = FinalState::DeadLettered;
   pending_.marks.push_back({ref, FinalState::DeadLettered});
   ++unstored_;
+}
+
+// A copy of a copy counts as a hop, so that a trigger on its own dead letter topic does not go round for ever.
+void Engine::copy_to_topic(const Ref& ref, const DeadLetter& letter, std::uint16_t hops) {
+  if (!settings_.current.dead_letter_topic || hops >= settings_.limits.hops) return;
+  Publication copy{*settings_.current.dead_letter_topic, letter.message};
+  copy.message.timestamp = letter.created_at;
+  set_headers(copy.message.headers, hops,
+              fmt::format("{}/{}/{}/dead", settings_.topic, windows_[ref.window].id(), ref.offset));
+  copy.message.headers.push_back({kErrorHeader, letter.last_error});
+  pending_.commit.publications.push_back(std::move(copy));
 }
 
 // Why what the run published cannot go out; none when it can. Final, since a repeat would publish the same.
@@ -169,9 +212,11 @@ std::optional<std::string> Engine::refuse_publications(const Outcome& outcome, s
   for (const auto& publication : outcome.publications) {
     if (!validate_topic_name(publication.topic))
       return fmt::format("A step published to '{}', which is no topic name.", cut(publication.topic, 64));
-    const auto& message = publication.message;
-    if ((message.value ? message.value->size() : 0) > settings_.limits.message_bytes)
+    if (size_of(publication.message) > settings_.limits.message_bytes)
       return fmt::format("A step published more than {} bytes in one message to '{}'.", settings_.limits.message_bytes,
+                         publication.topic);
+    if (has_long_header_name(publication.message))
+      return fmt::format("A step published a message to '{}' with a header name of more than 65535 bytes.",
                          publication.topic);
   }
   return std::nullopt;
@@ -180,25 +225,26 @@ std::optional<std::string> Engine::refuse_publications(const Outcome& outcome, s
 void Engine::take_publications(const Ref& ref, Outcome& outcome, std::uint16_t hops) {
   std::size_t n = 0;
   for (auto& publication : outcome.publications) {
-    auto& headers = publication.message.headers;
-    std::erase_if(headers, [](const Header& h) { return h.name == kHopsHeader || h.name == kOriginHeader; });
-    headers.push_back({kHopsHeader, fmt::format("{}", hops + 1)});
-    headers.push_back(
-        {kOriginHeader, fmt::format("{}/{}/{}/{}", settings_.topic, windows_[ref.window].id(), ref.offset, n++)});
+    set_headers(publication.message.headers, hops,
+                fmt::format("{}/{}/{}/{}", settings_.topic, windows_[ref.window].id(), ref.offset, n++));
     pending_.commit.publications.push_back(std::move(publication));
   }
 }
 
-// Run details: of every failure, and of as many successes as the budget allows.
+bool Engine::affords_details(OutcomeKind kind, const Now& now) {
+  if (is_charged(kind)) return true;
+  const auto most = static_cast<double>(settings_.limits.details_per_second);
+  const std::chrono::duration<double> since = now.mono - details_refilled_;
+  details_left_ = std::min(most, details_left_ + since.count() * most);
+  details_refilled_ = now.mono;
+  if (details_left_ < 1) return false;
+  details_left_ -= 1;
+  return true;
+}
+
+// Run details: of every failure, and of as many other runs as the budget allows.
 void Engine::tell(const Flight& flight, const Outcome& outcome, const Now& now, Outputs& out) {
-  if (outcome.kind == OutcomeKind::Succeeded) {
-    const auto most = static_cast<double>(settings_.limits.details_per_second);
-    const std::chrono::duration<double> since = now.mono - details_refilled_;
-    details_left_ = std::min(most, details_left_ + since.count() * most);
-    details_refilled_ = now.mono;
-    if (details_left_ < 1) return;
-    details_left_ -= 1;
-  }
+  if (!affords_details(outcome.kind, now)) return;
   const auto& record = *entry(flight.ref).record;
   const std::int64_t took_ms = outcome.duration_us / 1000;
   AttemptDetail detail;
@@ -211,11 +257,11 @@ void Engine::tell(const Flight& flight, const Outcome& outcome, const Now& now, 
   detail.instance = flight.instance;
   detail.started_at = WallTime{now.wall.ms - took_ms};
   detail.duration_us = outcome.duration_us;
-  if (outcome.kind != OutcomeKind::Succeeded) detail.step = step_name(outcome.step);
+  if (outcome.kind != OutcomeKind::Succeeded) detail.step = step_name(flight.version, outcome.step);
   detail.error = outcome.error;
   detail.trace = outcome.trace;
   detail.log = outcome.log;
-  if (record.key) detail.key = std::string(record.key->substr(0, kKeyBytes));
+  if (record.key) detail.key = cut(*record.key, kKeyBytes);
   out.details.push_back(std::move(detail));
 }
 
@@ -224,9 +270,14 @@ std::int32_t Engine::charged(const Ref& ref) const {
   return failure == nullptr ? 0 : failure->charged;
 }
 
-std::string Engine::step_name(std::uint16_t step) const {
-  const auto& names = settings_.current.step_names;
-  return step < names.size() ? names[step] : std::string();
+std::string Engine::step_name(Version version, std::uint16_t step) const {
+  const auto name_in = [&](const std::vector<std::string>& names) {
+    return step < names.size() ? names[step] : std::string();
+  };
+  if (version == settings_.current.version) return name_in(settings_.current.step_names);
+  for (const auto& older : older_versions_)
+    if (older.version == version) return name_in(older.names);
+  return "";
 }
 
 RunId Engine::run_id(const Ref& ref) const {

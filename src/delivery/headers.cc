@@ -2,21 +2,40 @@
 #include "delivery/headers.h"
 
 #include <charconv>
-
-#include "delivery/engine.h"
-#include "model/message.h"
+#include <cstring>
+#include <limits>
 
 namespace dhub::delivery {
+namespace {
+
+constexpr std::uint32_t kNullValue = std::numeric_limits<std::uint32_t>::max();
+
+template <typename Length>
+bool take_sized(std::string_view& block, std::string_view& out) {
+  Length length = 0;
+  if (block.size() < sizeof length) return false;
+  std::memcpy(&length, block.data(), sizeof length);
+  block.remove_prefix(sizeof length);
+  if (sizeof length == sizeof kNullValue && length == static_cast<Length>(kNullValue)) length = 0;
+  if (block.size() < length) return false;
+  out = block.substr(0, length);
+  block.remove_prefix(length);
+  return true;
+}
+
+}  // namespace
 
 std::uint16_t hops_of(std::string_view header_block) {
-  if (header_block.find(kHopsHeader) == std::string_view::npos) return 0;
-  const auto headers = decode_headers(header_block);
-  if (!headers) return 0;
-  for (const auto& header : *headers) {
-    if (header.name != kHopsHeader || !header.value) continue;
+  std::string_view name;
+  std::string_view value;
+  while (take_sized<std::uint16_t>(header_block, name) && take_sized<std::uint32_t>(header_block, value)) {
+    if (name != kHopsHeader) continue;
     std::uint16_t hops = 0;
-    const auto parsed = std::from_chars(header.value->data(), header.value->data() + header.value->size(), hops);
-    return parsed.ec == std::errc{} ? hops : std::uint16_t{0};
+    const char* end = value.data() + value.size();
+    const auto parsed = std::from_chars(value.data(), end, hops);
+    // A number too large to read has been through too many as well.
+    if (parsed.ec == std::errc::result_out_of_range) return std::numeric_limits<std::uint16_t>::max();
+    return parsed.ec == std::errc{} && parsed.ptr == end ? hops : std::uint16_t{0};
   }
   return 0;
 }

@@ -25,7 +25,7 @@ struct VersionSettings {
 // Limits of one engine. All memory that an engine holds is bounded by these.
 struct EngineLimits {
   std::int64_t window_offsets = 1 << 20;     // unfinished and finished offsets past the cursor, a partition
-  std::uint64_t window_bytes = 64ULL << 20;  // payloads held, all partitions
+  std::uint64_t window_bytes = 64ULL << 20;  // payloads held, with what pins them, all partitions
   std::size_t frame_events = 256;            // events of one frame
   std::size_t frame_bytes = 256ULL << 10;    // payload of one frame; always at least one event
   Duration frame_work = milliseconds(20);    // measured work of one frame

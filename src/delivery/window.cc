@@ -6,28 +6,36 @@
 #include "base/check.h"
 
 namespace dhub::delivery {
+namespace {
+
+constexpr milliseconds kLongestWait = std::chrono::hours(24 * 30);
+
+}  // namespace
 
 Window::Window(const LoadedPartition& loaded, std::vector<StoredFailure> failures, const Now& now)
     : dispatched_through(loaded.dispatched_through.value),
       reserve_asked(loaded.dispatched_through.value),
       frontier(loaded.cursor.value),
-      known_end(loaded.cursor),
       id_(loaded.partition),
       base_(loaded.cursor.value),
       loaded_finished_(loaded.finished),
       commit_scan_(loaded.cursor.value) {
   for (auto& row : failures) {
-    const Duration wait = std::max<Duration>(milliseconds(row.retry_at.ms - now.wall.ms), Duration::zero());
-    failures_[row.offset.value] = {row.charged,
-                                   now.mono + wait,
-                                   row.retry_at,
-                                   row.step,
-                                   row.kind,
-                                   row.version,
-                                   std::move(row.results),
-                                   std::move(row.first_error),
-                                   std::move(row.last_error)};
+    // The wall clock may have jumped since, so the wait is bounded.
+    const std::int64_t wait_ms = std::clamp<std::int64_t>(row.retry_at.ms - now.wall.ms, 0, kLongestWait.count());
+    Failure& failure = failures_[row.offset.value];
+    failure.charged = row.charged;
+    failure.retry_at = now.mono + milliseconds(wait_ms);
+    failure.retry_at_wall = row.retry_at;
+    failure.step = row.step;
+    failure.kind = row.kind;
+    failure.version = row.version;
+    failure.results = std::move(row.results);
+    failure.first_error = std::move(row.first_error);
+    failure.last_error = std::move(row.last_error);
     kept_messages_[row.offset.value] = std::move(row.message);
+    // Rows of what is finished would count for ever.
+    if (row.offset < loaded.cursor) forget(row.offset.value);
   }
 }
 
@@ -54,10 +62,31 @@ Entry& Window::append(Entry entry) {
   if (const FinalState state = loaded_state(offset); state != FinalState::None) {
     entry = Entry{};
     entry.final_state = state;
+    forget(offset);
   }
+  if (!kept_messages_.empty()) kept_messages_.erase(offset);
+  if (!failures_.empty() && failures_.contains(offset)) ++failing;
+  return entries_.push_back(entry);
+}
+
+void Window::forget(std::int64_t offset) {
+  failures_.erase(offset);
   kept_messages_.erase(offset);
-  known_end = std::max(known_end, Offset{offset + 1});
-  return entries_.push_back(std::move(entry));
+}
+
+Failure& Window::make_failure(Offset offset) {
+  const auto [row, is_new] = failures_.try_emplace(offset.value);
+  if (is_new) ++failing;
+  return row->second;
+}
+
+std::int64_t Window::recount(Offset offset) {
+  Failure* row = failure(offset);
+  if (row == nullptr) return 0;
+  const std::int64_t before = row->counted_bytes;
+  row->counted_bytes = static_cast<std::int64_t>(sizeof(Failure) + row->results.size() + row->first_error.size() +
+                                                 row->last_error.size());
+  return row->counted_bytes - before;
 }
 
 const Message* Window::kept_message(Offset offset) const {
@@ -78,12 +107,11 @@ bool Window::join_lane(Offset offset) {
 }
 
 bool Window::is_lane_head(Offset offset) const {
-  const auto found = lanes_.find(at(offset).lane);
-  return found != lanes_.end() && found->second.head == offset;
+  return lane_head(at(offset).lane) == offset;
 }
 
-std::optional<Offset> Window::lane_head(LaneId id) const {
-  const auto found = lanes_.find(id);
+std::optional<Offset> Window::lane_head(LaneId lane) const {
+  const auto found = lanes_.find(lane);
   return found == lanes_.end() ? std::nullopt : std::optional(found->second.head);
 }
 
@@ -105,14 +133,18 @@ std::optional<Offset> Window::advance_lane(LaneId id) {
   return lane.head == before ? std::nullopt : std::optional(lane.head);
 }
 
-void Window::finish(Offset offset) {
+std::int64_t Window::finish(Offset offset) {
   Entry& entry = at(offset);
-  CHECK(entry.state != EntryState::Final);
+  CHECK(entry.state != EntryState::Final && entry.record == nullptr);
   entry.state = EntryState::Final;
   entry.in_commit = false;
-  entry.batch.reset();
-  entry.record = nullptr;
-  failures_.erase(offset.value);
+  if (failures_.empty()) return 0;
+  const auto row = failures_.find(offset.value);
+  if (row == failures_.end()) return 0;
+  const std::int64_t bytes = row->second.counted_bytes;
+  failures_.erase(row);
+  --failing;
+  return bytes;
 }
 
 void Window::drop_final() {

@@ -11,6 +11,7 @@
 
 #include "base/ring.h"
 #include "base/time.h"
+#include "delivery/batch_holds.h"
 #include "model/ids.h"
 #include "model/message.h"
 #include "model/run.h"
@@ -33,10 +34,10 @@ using LaneId = std::uint64_t;
 
 // One offset of the window.
 struct Entry {
-  RecordBatchRef batch;  // keeps `record` alive; null when the payload is not held
-  const RecordView* record = nullptr;
+  const RecordView* record = nullptr;  // null when the payload is not held
   LaneId lane = 0;
   Offset next_in_lane{-1};
+  BatchHolds::Id hold = BatchHolds::kNone;  // keeps `record` alive
   EntryState state = EntryState::Final;
   FinalState final_state = FinalState::None;
   bool in_commit = false;  // part of the commit that is under way
@@ -53,6 +54,7 @@ struct Failure {
   std::string results;
   std::string first_error;
   std::string last_error;
+  std::int64_t counted_bytes = 0;  // what recount() last knew of its size
 };
 
 // The unfinished events of one key, in offset order. Only the first may be dispatched; the ones right behind it may
@@ -80,7 +82,7 @@ class Window {
   }
   [[nodiscard]] Failure* failure(Offset offset);
   [[nodiscard]] const Failure* failure(Offset offset) const;
-  Failure& make_failure(Offset offset) { return failures_[offset.value]; }
+  Failure& make_failure(Offset offset);
 
   // Adds the next offset. Loaded knowledge (already finished, failed before) is applied: the answer tells whether the
   // entry is Final already.
@@ -91,30 +93,32 @@ class Window {
   // Puts an entry at the end of its lane; true when it is the lane's first.
   bool join_lane(Offset offset);
   [[nodiscard]] bool is_lane_head(Offset offset) const;
-  [[nodiscard]] std::optional<Offset> lane_head(LaneId lane) const;
   // Takes finished entries (Done, Final) off the front of a lane. Answers the new head when it changed and there is
   // one.
   std::optional<Offset> advance_lane(LaneId lane);
+  // The offset that the others of its lane wait for.
+  [[nodiscard]] std::optional<Offset> lane_head(LaneId lane) const;
   [[nodiscard]] std::size_t lane_count() const { return lanes_.size(); }
 
-  // Stored: drops failure and payload. Then drop_final() moves the base.
-  void finish(Offset offset);
+  // By how many bytes the offset's failure has grown since the last call.
+  [[nodiscard]] std::int64_t recount(Offset offset);
+  // Stored; the payload is let go already. Answers how many bytes its failure took up. Then drop_final() moves the
+  // base.
+  std::int64_t finish(Offset offset);
   void drop_final();
   // The cursor as a commit that holds all entries with in_commit would leave it.
   [[nodiscard]] Offset cursor_with_commit();
 
-  std::int64_t unfinished = 0;  // no final outcome received
+  std::int64_t unfinished = 0;  // no final outcome received, or a dead letter that is not stored
   std::int64_t in_flight = 0;
+  std::int64_t failing = 0;             // offsets of the window that have failed and are not finished
   std::int64_t dispatched_through = 0;  // durable reservation
   std::int64_t reserve_asked = 0;       // in the commit under way or durable
   std::int64_t frontier = 0;  // past the highest offset that was dispatched, or would be but for the reservation
-  Offset known_end{0};        // as far as reading has shown
-
-  // Rows by offset; for status and bounds.
-  [[nodiscard]] std::size_t failing_rows() const { return failures_.size(); }
 
  private:
   [[nodiscard]] FinalState loaded_state(std::int64_t offset);
+  void forget(std::int64_t offset);
 
   PartitionId id_;
   std::int64_t base_ = 0;
