@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/watches.h"
+
+#include <utility>
+
+namespace dhub::store {
+
+// Shares the registry: a handle may be dropped after the store is.
+class Watches::Handle : public EventLog::Watch {
+ public:
+  Handle(std::shared_ptr<Watches> watches, TopicUid topic, std::uint64_t id)
+      : watches_(std::move(watches)), topic_(topic), id_(id) {}
+  ~Handle() override { watches_->remove(topic_, id_); }
+
+ private:
+  std::shared_ptr<Watches> watches_;
+  TopicUid topic_;
+  std::uint64_t id_;
+};
+
+std::unique_ptr<EventLog::Watch> Watches::add(TopicUid topic, std::function<void()> on_growth) {
+  std::uint64_t id = 0;
+  {
+    std::lock_guard lock(mutex_);
+    id = ++last_id_;
+    by_topic_[topic][id] = std::move(on_growth);
+  }
+  return std::make_unique<Handle>(shared_from_this(), topic, id);
+}
+
+void Watches::grew(const std::vector<TopicUid>& topics) {
+  std::lock_guard lock(mutex_);
+  for (const TopicUid topic : topics) {
+    const auto watches = by_topic_.find(topic);
+    if (watches == by_topic_.end()) continue;
+    for (const auto& [id, on_growth] : watches->second) on_growth();
+  }
+}
+
+void Watches::remove(TopicUid topic, std::uint64_t id) {
+  std::lock_guard lock(mutex_);
+  const auto watches = by_topic_.find(topic);
+  if (watches == by_topic_.end()) return;
+  watches->second.erase(id);
+  if (watches->second.empty()) by_topic_.erase(watches);
+}
+
+}  // namespace dhub::store

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "tests/conformance/harness.h"
+
+namespace dhub::conformance {
+
+class CatalogConformance : public Suite {
+ protected:
+  PipelineVersion create(const std::string& id) {
+    auto made = catalog().create_pipeline(pipeline_content(id));
+    EXPECT_TRUE(made) << (made ? "" : made.error().message);
+    return made.value_or(PipelineVersion{});
+  }
+  StartTrigger start_of(const PipelineVersion& pipeline, TopicUid topic) {
+    StartTrigger request;
+    request.pipeline = pipeline.uid;
+    request.version = pipeline.version;
+    request.topic = topic;
+    return request;
+  }
+  static PipelineChange renamed(const std::string& name) {
+    PipelineChange change;
+    change.name = name;
+    return change;
+  }
+  template <typename T>
+  static bool is_ok(const Result<T>& result) {
+    EXPECT_TRUE(result) << (result ? "" : result.error().message);
+    return result.has_value();
+  }
+  static ErrorCode code_of_status(const Status& status) {
+    EXPECT_FALSE(status.has_value()) << "this should have been refused";
+    return status ? ErrorCode::Internal : status.error().code;
+  }
+};
+
+TEST_P(CatalogConformance, APipelineIsStoredAsItWasGiven) {
+  const auto made = create("p");
+  EXPECT_EQ(made.version, Version{1});
+  EXPECT_GT(made.created_at.ms, 0);
+  harness().reopen();
+  const auto found = catalog().pipeline("p", std::nullopt);
+  ASSERT_TRUE(is_ok(found));
+  const auto content = pipeline_content("p");
+  EXPECT_EQ(found->uid, made.uid);
+  EXPECT_EQ(found->id, "p");
+  EXPECT_EQ(found->name, content.name);
+  EXPECT_EQ(found->steps_json, content.steps_json);
+  EXPECT_EQ(found->options_json, content.options_json);
+  EXPECT_EQ(found->metadata_json, content.metadata_json);
+  EXPECT_EQ(code_of(catalog().create_pipeline(pipeline_content("p"))), ErrorCode::AlreadyExists);
+}
+
+TEST_P(CatalogConformance, WhatIsMissingIsNamed) {
+  create("p");
+  EXPECT_EQ(code_of(catalog().pipeline("q", std::nullopt)), ErrorCode::NotFound);
+  const auto version = catalog().pipeline("p", Version{2});
+  ASSERT_EQ(code_of(version), ErrorCode::NotFound);
+  EXPECT_NE(version.error().message.find("version 2 of pipeline 'p'"), std::string::npos);
+  EXPECT_EQ(code_of(catalog().pipeline(PipelineUid{99}, Version{1})), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(catalog().versions("q", 0, 10)), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(catalog().put_pipeline("q", {}, std::nullopt)), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(catalog().trigger(PipelineUid{99})), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(catalog().set_desired(PipelineUid{99}, DesiredState::Paused)), ErrorCode::NotFound);
+}
+
+TEST_P(CatalogConformance, APutStoresTheNextVersionAndKeepsWhatItDoesNotName) {
+  const auto first = create("p");
+  const auto second = catalog().put_pipeline("p", renamed("New"), std::nullopt);
+  ASSERT_TRUE(is_ok(second));
+  EXPECT_EQ(second->version, Version{2});
+  EXPECT_EQ(second->name, "New");
+  EXPECT_EQ(second->options_json, first.options_json);
+  EXPECT_EQ(catalog().pipeline("p", Version{1})->name, first.name) << "versions do not change";
+  EXPECT_EQ(catalog().pipeline("p", std::nullopt)->version, Version{2});
+  EXPECT_EQ(catalog().pipeline(first.uid, Version{2})->name, "New");
+}
+
+TEST_P(CatalogConformance, IdenticalContentMakesNoVersion) {
+  create("p");
+  EXPECT_EQ(catalog().put_pipeline("p", renamed("Name of p"), std::nullopt)->version, Version{1});
+  EXPECT_EQ(catalog().put_pipeline("p", {}, std::nullopt)->version, Version{1});
+}
+
+TEST_P(CatalogConformance, AChangeOfAnOlderVersionIsRefused) {
+  create("p");
+  ASSERT_TRUE(catalog().put_pipeline("p", renamed("New"), Version{1}));
+  EXPECT_EQ(code_of(catalog().put_pipeline("p", renamed("Other"), Version{1})), ErrorCode::PreconditionFailed);
+  EXPECT_EQ(code_of_status(catalog().delete_pipeline("p", false, Version{1})), ErrorCode::PreconditionFailed);
+  EXPECT_TRUE(catalog().delete_pipeline("p", false, Version{2}));
+}
+
+TEST_P(CatalogConformance, ListsComeInPages) {
+  for (const char* id : {"c", "a", "b"}) create(id);
+  ASSERT_TRUE(catalog().put_pipeline("a", renamed("A2"), std::nullopt));
+  ASSERT_TRUE(catalog().put_pipeline("a", renamed("A3"), std::nullopt));
+  const auto page = catalog().pipelines("", 2);
+  ASSERT_EQ(page->size(), 2U);
+  EXPECT_EQ(page->at(0).name, "A3");
+  EXPECT_EQ(page->at(1).id, "b");
+  EXPECT_EQ(catalog().pipelines("b", 2)->at(0).id, "c");
+  const auto versions = catalog().versions("a", 0, 2);
+  ASSERT_EQ(versions->size(), 2U);
+  EXPECT_EQ(versions->at(0).version, Version{3});
+  EXPECT_EQ(catalog().versions("a", 2, 5)->at(0).version, Version{1});
+}
+
+TEST_P(CatalogConformance, ADeletedPipelineIsGoneAndANewOneOfItsIdIsAnother) {
+  const auto old = create("p");
+  const TopicUid topic = log().ensure_topic("orders")->uid;
+  ASSERT_TRUE(catalog().start_trigger(start_of(old, topic)));
+  EXPECT_EQ(code_of_status(catalog().delete_pipeline("p", false, std::nullopt)), ErrorCode::Conflict);
+  ASSERT_TRUE(catalog().set_desired(old.uid, DesiredState::Stopped));
+  ASSERT_TRUE(catalog().delete_pipeline("p", false, std::nullopt));
+  EXPECT_EQ(code_of(catalog().pipeline("p", std::nullopt)), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(catalog().trigger(old.uid)), ErrorCode::NotFound);
+  EXPECT_TRUE(catalog().triggers()->empty());
+  EXPECT_TRUE(catalog().cursors(old.uid, topic)->empty());
+  EXPECT_EQ(code_of_status(catalog().delete_pipeline("p", false, std::nullopt)), ErrorCode::NotFound);
+  const auto again = create("p");
+  EXPECT_GT(again.uid, old.uid);
+  EXPECT_FALSE(catalog().start_trigger(start_of(again, topic))->resumed);
+}
+
+TEST_P(CatalogConformance, APipelineWithDeadLettersIsDeletedOnlyOnRequest) {
+  const auto pipeline = create("p");
+  const auto started = catalog().start_trigger(start_of(pipeline, log().ensure_topic("orders")->uid));
+  const auto loaded = journal().load(started->trigger.position);
+  JournalCommit dead;
+  dead.position = loaded->position;
+  dead.owner_epoch = loaded->owner_epoch;
+  dead.pass = loaded->pass;
+  dead.seq = CommitSeq{1};
+  dead.finished = {{PartitionId{0}, Offset{0}, 1, FinalState::DeadLettered}};
+  dead.dead_letters.resize(1);
+  std::promise<bool> stored;
+  journal().commit(dead, [&](Result<CommitAnswer> answer) { stored.set_value(answer.has_value()); });
+  ASSERT_TRUE(stored.get_future().get());
+  ASSERT_TRUE(catalog().set_desired(pipeline.uid, DesiredState::Stopped));
+  EXPECT_EQ(code_of_status(catalog().delete_pipeline("p", false, std::nullopt)), ErrorCode::Conflict);
+  EXPECT_TRUE(catalog().delete_pipeline("p", true, std::nullopt));
+}
+
+TEST_P(CatalogConformance, AStartMakesTriggerAndPositionAtTheGivenOffsets) {
+  const auto pipeline = create("p");
+  ASSERT_TRUE(publish(log(), to_topic("orders", {text("a"), text("b")})));
+  const TopicUid topic = log().topic("orders")->uid;
+  auto request = start_of(pipeline, topic);
+  request.initial = {{PartitionId{0}, Offset{2}}};
+  const auto started = catalog().start_trigger(request);
+  ASSERT_TRUE(is_ok(started));
+  EXPECT_FALSE(started->resumed);
+  ASSERT_EQ(started->cursors.size(), 1U);
+  EXPECT_EQ(started->cursors[0].offset, Offset{2});
+  EXPECT_EQ(started->trigger.generation, Generation{1});
+  EXPECT_EQ(started->trigger.desired, DesiredState::Running);
+  EXPECT_EQ(started->trigger.topic_name, "orders");
+  EXPECT_EQ(started->trigger.pipeline_id, "p");
+  EXPECT_GT(started->trigger.started_at.ms, 0);
+  harness().reopen();
+  EXPECT_EQ(catalog().trigger(pipeline.uid)->position, started->trigger.position);
+  EXPECT_EQ(catalog().cursors(pipeline.uid, topic)->at(0).offset, Offset{2});
+}
+
+TEST_P(CatalogConformance, AStartWhereAPositionIsKeepsItUnlessItSeeks) {
+  const auto pipeline = create("p");
+  ASSERT_TRUE(publish(log(), to_topic("orders", {text("a"), text("b"), text("c")})));
+  auto request = start_of(pipeline, log().topic("orders")->uid);
+  request.initial = {{PartitionId{0}, Offset{1}}};
+  const auto first = catalog().start_trigger(request);
+  request.initial = {{PartitionId{0}, Offset{3}}};
+  const auto second = catalog().start_trigger(request);
+  EXPECT_TRUE(second->resumed);
+  EXPECT_EQ(second->cursors.at(0).offset, Offset{1});
+  EXPECT_EQ(second->trigger.generation, Generation{2});
+  EXPECT_EQ(second->trigger.position, first->trigger.position);
+  request.seek = true;
+  const auto third = catalog().start_trigger(request);
+  EXPECT_EQ(third->cursors.at(0).offset, Offset{3});
+  EXPECT_EQ(journal().load(third->trigger.position)->pass, Pass{2});
+}
+
+TEST_P(CatalogConformance, AStartOutsideTheLogIsRefusedAndChangesNothing) {
+  const auto pipeline = create("p");
+  auto request = start_of(pipeline, log().ensure_topic("orders")->uid);
+  request.initial = {{PartitionId{0}, Offset{1}}};
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::InvalidArgument);
+  request.initial = {{PartitionId{5}, Offset{0}}};
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of(catalog().trigger(pipeline.uid)), ErrorCode::NotFound);
+  request.initial = {};
+  request.version = Version{9};
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound);
+  request.version = Version{1};
+  request.topic = TopicUid{4711};
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound);
+}
+
+TEST_P(CatalogConformance, AnotherTopicIsAnotherPositionAndTheOldOneStays) {
+  const auto pipeline = create("p");
+  ASSERT_TRUE(publish(log(), to_topic("orders", {text("a")})));
+  const TopicUid orders = log().topic("orders")->uid;
+  auto request = start_of(pipeline, orders);
+  request.initial = {{PartitionId{0}, Offset{1}}};
+  const auto first = catalog().start_trigger(request);
+  const auto second = catalog().start_trigger(start_of(pipeline, log().ensure_topic("invoices")->uid));
+  EXPECT_NE(first->trigger.position, second->trigger.position);
+  EXPECT_EQ(catalog().triggers()->size(), 1U);
+  EXPECT_EQ(catalog().cursors(pipeline.uid, orders)->at(0).offset, Offset{1});
+  EXPECT_TRUE(catalog().start_trigger(start_of(pipeline, orders))->resumed);
+}
+
+TEST_P(CatalogConformance, TriggersAreListedByPipelineWithWhatIsWantedOfThem) {
+  const TopicUid topic = log().ensure_topic("orders")->uid;
+  for (const char* id : {"b", "a"}) ASSERT_TRUE(catalog().start_trigger(start_of(create(id), topic)));
+  ASSERT_TRUE(catalog().set_desired(catalog().pipeline("a", std::nullopt)->uid, DesiredState::Paused));
+  harness().reopen();
+  const auto triggers = catalog().triggers();
+  ASSERT_EQ(triggers->size(), 2U);
+  EXPECT_EQ(triggers->at(0).pipeline_id, "a");
+  EXPECT_EQ(triggers->at(0).desired, DesiredState::Paused);
+  EXPECT_EQ(triggers->at(1).desired, DesiredState::Running);
+}
+
+}  // namespace dhub::conformance

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <future>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ports/catalog.h"
+#include "ports/event_log.h"
+#include "ports/journal.h"
+#include "ports/run_archive.h"
+
+namespace dhub::conformance {
+
+// An adapter under test, on data of its own that goes with it. A suite uses the ports that it is about, and the
+// catalog where a position or a trigger has to exist.
+class Harness {
+ public:
+  virtual ~Harness() = default;
+  virtual EventLog& event_log() = 0;
+  virtual Journal& journal() = 0;
+  virtual Catalog& catalog() = 0;
+  virtual RunArchive& run_archive() = 0;
+  // Stops the adapter in an orderly way and starts it again on the same data.
+  virtual void reopen() = 0;
+  // The wall clock that the adapter sees; begins at a fixed time.
+  virtual void advance(Duration by) = 0;
+};
+
+struct Adapter {
+  std::string name;
+  std::function<std::unique_ptr<Harness>()> make;
+};
+inline void PrintTo(const Adapter& adapter, std::ostream* out) {
+  *out << adapter.name;
+}
+
+class Suite : public testing::TestWithParam<Adapter> {
+ protected:
+  void SetUp() override { harness_ = GetParam().make(); }
+  EventLog& log() { return harness_->event_log(); }
+  Journal& journal() { return harness_->journal(); }
+  Catalog& catalog() { return harness_->catalog(); }
+  RunArchive& archive() { return harness_->run_archive(); }
+  Harness& harness() { return *harness_; }
+
+ private:
+  std::unique_ptr<Harness> harness_;
+};
+
+inline Result<std::vector<Placement>> publish(EventLog& log, PublishRequest request) {
+  std::promise<Result<std::vector<Placement>>> promise;
+  auto answered = promise.get_future();
+  log.publish(std::move(request),
+              [&promise](Result<std::vector<Placement>> placements) { promise.set_value(std::move(placements)); });
+  return answered.get();
+}
+
+inline Message text(const std::string& value, std::optional<std::string> key = std::nullopt) {
+  Message message;
+  message.key = std::move(key);
+  message.value = value;
+  return message;
+}
+
+inline PublishRequest to_topic(const std::string& topic, std::vector<Message> messages) {
+  PublishRequest request;
+  request.topic = topic;
+  request.messages = std::move(messages);
+  return request;
+}
+
+// All messages of a partition from `from` on, read in pieces of `piece` bytes, offsets checked to be dense.
+inline std::vector<Message> read_all(const EventLog& log, TopicUid topic, PartitionId partition = {}, Offset from = {},
+                                     std::size_t piece = 1U << 20) {
+  std::vector<Message> messages;
+  Offset at = from;
+  for (bool end = false; !end;) {
+    const auto read = log.read(topic, partition, at, piece);
+    if (!read) {
+      ADD_FAILURE() << read.error().message;
+      return messages;
+    }
+    for (const auto& record : read->batch->records) {
+      EXPECT_EQ(record.offset.value, at.value + (&record - read->batch->records.data()));
+      messages.push_back(*to_message(record));
+    }
+    if (read->batch->records.empty()) EXPECT_TRUE(read->end_reached);
+    at = read->next_offset;
+    end = read->end_reached;
+  }
+  return messages;
+}
+
+inline std::vector<std::string> values_of(const std::vector<Message>& messages) {
+  std::vector<std::string> values;
+  for (const auto& message : messages) values.push_back(message.value.value_or("<null>"));
+  return values;
+}
+
+inline PipelineVersion pipeline_content(const std::string& id) {
+  PipelineVersion content;
+  content.id = id;
+  content.name = "Name of " + id;
+  content.steps_json = "[]";
+  content.options_json = R"({"event":"orders"})";
+  content.metadata_json = "{}";
+  return content;
+}
+
+// A result's error code; a success prints as a failure of the test.
+template <typename T>
+ErrorCode code_of(const Result<T>& result) {
+  EXPECT_FALSE(result.has_value()) << "this should have been refused";
+  return result ? ErrorCode::Internal : result.error().code;
+}
+
+}  // namespace dhub::conformance
