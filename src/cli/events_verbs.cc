@@ -137,17 +137,24 @@ VerbResult events_status(Session& session, const std::string& id) {
     return {};
   }
   std::vector<Row> rows;
-  for (const auto& [label, key] : {std::pair{"pipeline", "pipeline_id"},
-                                   {"ready", "ready"},
-                                   {"state", "state"},
-                                   {"topic", "topic"},
-                                   {"version", "version"},
-                                   {"generation", "generation"},
-                                   {"instances", "instances"},
-                                   {"why that many", "scaling_reason"},
-                                   {"in flight", "in_flight"},
-                                   {"last error", "last_error"}})
-    if (const std::string value = cell(status, {key}); !value.empty()) rows.push_back({label, value});
+  const auto add = [&](const char* label, std::initializer_list<std::string_view> path) {
+    if (const std::string value = cell(status, path); !value.empty()) rows.push_back({label, value});
+  };
+  add("pipeline", {"pipeline_id"});
+  add("ready", {"ready"});
+  add("state", {"state"});
+  add("topic", {"topic"});
+  add("version", {"version"});
+  add("started", {"started_at"});
+  add("instances", {"instances", "count"});
+  add("why that many", {"instances", "reason"});
+  add("lag", {"lag"});
+  add("in flight", {"in_flight"});
+  add("succeeded", {"counts", "succeeded"});
+  add("filtered", {"counts", "filtered"});
+  add("dead-lettered", {"counts", "dead_lettered"});
+  add("failed attempts", {"counts", "failed_attempts"});
+  add("last error", {"last_error"});
   session.console.out << layout({{""}, {"", Align::Left, Fit::Cut}}, rows, session.console.width, false);
   print_conditions(session, status);
   print_partitions(session, status);
@@ -171,19 +178,20 @@ VerbResult events_resume(Session& session, const std::string& id) {
 VerbResult events_list(Session& session, std::size_t limit) {
   const auto items = fetch_list(session, {.path = {"events"}}, limit);
   if (!items) return tl::unexpected(items.error());
-  print_list(session,
-             {{"PIPELINE"},
-              {"READY"},
-              {"STATE"},
-              {"VERSION", Align::Right},
-              {"TOPIC", Align::Left, Fit::Cut},
-              {"LAG", Align::Right},
-              {"IN FLIGHT", Align::Right},
-              {"INSTANCES", Align::Right}},
-             *items, [](const json::value& t) -> Row {
-               return {cell(t, {"pipeline_id"}), cell(t, {"ready"}), cell(t, {"state"}),     cell(t, {"version"}),
-                       cell(t, {"topic"}),       cell(t, {"lag"}),   cell(t, {"in_flight"}), cell(t, {"instances"})};
-             });
+  print_list(
+      session,
+      {{"PIPELINE"},
+       {"READY"},
+       {"STATE"},
+       {"VERSION", Align::Right},
+       {"TOPIC", Align::Left, Fit::Cut},
+       {"LAG", Align::Right},
+       {"IN FLIGHT", Align::Right},
+       {"INSTANCES", Align::Right}},
+      *items, [](const json::value& t) -> Row {
+        return {cell(t, {"pipeline_id"}), cell(t, {"ready"}), cell(t, {"state"}),     cell(t, {"version"}),
+                cell(t, {"topic"}),       cell(t, {"lag"}),   cell(t, {"in_flight"}), cell(t, {"instances", "count"})};
+      });
   if (items->empty()) session.note("no triggers yet; start one with: dhub events start PIPELINE");
   return {};
 }

@@ -26,8 +26,7 @@ struct Applied {
 // The definition as it is sent. What a file leaves out is empty, not "as it was": after `apply` the pipeline is what
 // the file says. What only the server sets is left out, so that the output of `get` can be applied anywhere.
 json::object body_of(const json::object& document) {
-  static constexpr std::array<std::string_view, 6> kSetByServer = {
-      "version", "running_version", "created_at", "updated_at", "uid", "etag"};
+  static constexpr std::array<std::string_view, 3> kSetByServer = {"version", "running_version", "created_at"};
   json::object body = document;
   for (const std::string_view key : kSetByServer) body.erase(key);
   if (!body.contains("steps")) body["steps"] = json::array();
@@ -37,7 +36,7 @@ json::object body_of(const json::object& document) {
 }
 
 Answer<Applied> create(Session& session, const json::object& body) {
-  auto reply = session.api.call({.method = "POST", .path = {"pipelines"}, .body = to_compact_json(body)});
+  const auto reply = session.api.call({.method = "POST", .path = {"pipelines"}, .body = to_compact_json(body)});
   if (!reply) return tl::unexpected(reply.error());
   return Applied{cell(reply->body, {"id"}), "created", cell(reply->body, {"version"}), {}};
 }

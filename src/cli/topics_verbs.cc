@@ -191,21 +191,18 @@ VerbResult check(const PublishOptions& options) {
   return {};
 }
 
+std::int64_t number(const json::value& object, const char* key) {
+  const auto* value = object.is_object() ? object.get_object().if_contains(key) : nullptr;
+  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+}
+
 Row topic_row(const json::value& topic) {
-  const auto* partitions = topic.is_object() ? topic.get_object().if_contains("partitions") : nullptr;
-  std::string count;
+  const auto* offsets = topic.is_object() ? topic.get_object().if_contains("offsets") : nullptr;
   std::int64_t messages = 0;
-  if (partitions != nullptr && partitions->is_array()) {
-    count = std::to_string(partitions->get_array().size());
-    for (const json::value& p : partitions->get_array())
-      if (p.is_object() && p.get_object().contains("end") && p.get_object().contains("start"))
-        messages +=
-            p.get_object().at("end").to_number<std::int64_t>() - p.get_object().at("start").to_number<std::int64_t>();
-  } else {
-    count = cell(topic, {"partitions"});
-  }
-  return {cell(topic, {"name"}), count, std::to_string(messages), cell(topic, {"retention", "age"}),
-          cell(topic, {"created_at"})};
+  if (offsets != nullptr && offsets->is_array())
+    for (const json::value& range : offsets->get_array()) messages += number(range, "end") - number(range, "start");
+  return {cell(topic, {"name"}), cell(topic, {"partitions"}), std::to_string(messages),
+          cell(topic, {"retention", "age"}), cell(topic, {"created_at"})};
 }
 
 const std::vector<Column> kTopicColumns = {{"NAME"},
