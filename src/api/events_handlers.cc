@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+
+#include "api/body_reader.h"
+#include "api/handlers.h"
+#include "api/json.h"
+#include "api/query_reader.h"
+
+namespace dhub::api {
+namespace {
+
+constexpr Duration kLongestWait = std::chrono::seconds(60);
+constexpr std::array<std::string_view, 3> kFrom{"committed", "latest", "earliest"};
+constexpr std::array<std::string_view, 2> kPosition{"keep", "forget"};
+
+const char* to_string(DesiredState desired) {
+  switch (desired) {
+    case DesiredState::Running:
+      return "running";
+    case DesiredState::Paused:
+      return "paused";
+    case DesiredState::Stopped:
+      return "stopped";
+  }
+  return "stopped";
+}
+
+bool has_event_option(const PipelineVersion& pipeline) {
+  JsonReader reader;
+  const auto options = reader.parse(pipeline.options_json, JsonRules{});
+  const Json* event = options ? options->find("event") : nullptr;
+  return event != nullptr && event->is(Json::Kind::String) && !event->text.empty();
+}
+
+Response event_option_missing(const HandlerContext& context, const Request& request) {
+  const std::string& id = request.parameter("pipeline_id");
+  context.services.metrics
+      .counter("dhub_events_start_refused_total", "Starts of a trigger that were refused.",
+               {{"reason", "event_option_missing"}})
+      .add();
+  context.services.logger.warn("a pipeline without an event option cannot be started",
+                               {{"pipeline", id}, {"trace_id", request.trace_id}});
+  return error_response({ErrorCode::EventOptionMissing,
+                         fmt::format("Pipeline '{0}' has no event option, so there is no topic to listen on. Add "
+                                     "\"event\": \"<topic>\" to its options (PUT /api/v1/pipelines/{0}), then start "
+                                     "it again.",
+                                     id),
+                         {}});
+}
+
+// Forms of `from` that are defined but not served: an offset a partition, a time, or so long ago.
+bool is_known_from(std::string_view text) {
+  if (text.size() > 1 && text[0] == '-' && parse_duration(text.substr(1))) return true;
+  return parse_rfc3339(text).has_value() ||
+         (!text.empty() && text.find_first_not_of("0123456789:,") == text.npos && text.find(':') != text.npos);
+}
+
+Result<service::StartCommand> read_start(const Request& request, std::optional<Version> version) {
+  QueryReader query(request);
+  service::StartCommand command{request.parameter("pipeline_id"), version, std::nullopt};
+  const auto from = query.text("from");
+  const bool unserved = query.text("dry_run") || (from && is_known_from(*from));
+  if (!unserved)
+    if (const auto choice = query.choice("from", kFrom)) command.from = static_cast<service::StartFrom>(*choice);
+  RETURN_IF_ERROR(query.status());
+  if (unserved)
+    return fail(ErrorCode::Unsupported,
+                "This server starts from committed, latest or earliest only; dry_run, offsets "
+                "and times are not served yet.");
+  return command;
+}
+
+Response started_response(const service::Started& started) {
+  Response response = message_response("Event started successfully");
+  if (started.resumed && started.backlog > 0)
+    response.headers.emplace_back("X-Backlog", std::to_string(started.backlog));
+  return response;
+}
+
+void write_conditions(const std::vector<service::Condition>& conditions, JsonWriter& out) {
+  out.key("conditions").begin_list();
+  for (const auto& condition : conditions)
+    out.begin_object()
+        .field("type", condition.type)
+        .field("ok", condition.ok)
+        .field("reason", condition.reason)
+        .field("message", condition.message)
+        .field("next_action", condition.next_action)
+        .end_object();
+  out.end_list();
+}
+
+void write_partitions(const std::vector<service::PartitionStatus>& partitions, JsonWriter& out) {
+  out.key("partitions").begin_list();
+  for (const auto& partition : partitions) {
+    out.begin_object()
+        .field("partition", partition.partition.value)
+        .field("cursor", partition.cursor.value)
+        .field("end", partition.end.value)
+        .field("lag", partition.lag)
+        .field("waiting", partition.waiting)
+        .field("in_flight", partition.in_flight)
+        .field("retrying", partition.retrying);
+    if (partition.blocked_by) out.field("blocked_by", partition.blocked_by->value);
+    out.end_object();
+  }
+  out.end_list();
+}
+
+// What the list and the status begin with. A pipeline that was never started has no version and topic.
+void write_summary(const service::TriggerStatus& status, JsonWriter& out) {
+  const Trigger& trigger = status.trigger;
+  std::int64_t lag = 0;
+  for (const auto& partition : status.partitions) lag += partition.lag;
+  out.field("pipeline_id", trigger.pipeline_id)
+      .field("ready", status.ready)
+      .field("state", to_string(trigger.desired))
+      .field("generation", trigger.generation.value);
+  if (trigger.version.value > 0)
+    out.field("version", std::to_string(trigger.version.value))
+        .field("topic", trigger.topic_name)
+        .field("started_at", to_rfc3339(trigger.started_at));
+  out.field("lag", lag).field("in_flight", status.in_flight);
+  out.key("instances")
+      .begin_object()
+      .field("count", status.instances)
+      .field("ready", status.instances_ready)
+      .field("wanted", status.instances_wanted)
+      .field("reason", status.scaling_reason)
+      .end_object();
+  if (!status.last_error.empty()) out.field("last_error", status.last_error);
+  if (status.last_error_at) out.field("last_error_at", to_rfc3339(*status.last_error_at));
+}
+
+Response status_response(const service::TriggerStatus& status) {
+  JsonWriter out;
+  out.begin_object();
+  write_summary(status, out);
+  write_conditions(status.conditions, out);
+  write_partitions(status.partitions, out);
+  out.field("in_flight_bound", status.in_flight_bound);
+  out.key("counts")
+      .begin_object()
+      .field("succeeded", status.succeeded)
+      .field("filtered", status.filtered)
+      .field("dead_lettered", status.dead_lettered)
+      .field("failed_attempts", status.failed_attempts)
+      .end_object();
+  out.field("etag", status.etag).end_object();
+  Response response = json_response(out.take());
+  response.headers.emplace_back("ETag", fmt::format("\"{}\"", status.etag));
+  return response;
+}
+
+Response list_response(std::vector<service::TriggerStatus> all, std::size_t limit, const std::string& after) {
+  const auto id_of = [](const service::TriggerStatus& status) -> const std::string& {
+    return status.trigger.pipeline_id;
+  };
+  std::sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return id_of(a) < id_of(b); });
+  auto next = std::upper_bound(all.begin(), all.end(), after,
+                               [&](const std::string& id, const auto& status) { return id < id_of(status); });
+  JsonWriter out;
+  out.begin_object().key("items").begin_list();
+  for (std::size_t n = 0; n < limit && next != all.end(); ++n, ++next) {
+    out.begin_object();
+    write_summary(*next, out);
+    out.end_object();
+  }
+  out.end_list();
+  if (next != all.end()) out.field("token", id_of(*std::prev(next)));
+  return json_response(out.end_object().take());
+}
+
+// Pause and resume differ in a word only.
+template <typename Change>
+void change_event(const HandlerContext& context, const Request& request, Reply reply, std::string message,
+                  const Change& change) {
+  const auto pipeline = find_pipeline(context, request);
+  if (!pipeline) return reply(error_response(pipeline.error()));
+  if (auto refusal = check_no_body(request)) return reply(std::move(*refusal));
+  if (const auto query = QueryReader(request).status(); !query) return reply(error_response(query.error()));
+  change(context.services.triggers, pipeline->id,
+         answering(std::move(reply), [message = std::move(message)](const service::Triggers::Nothing&) {
+           return message_response(message);
+         }));
+}
+
+}  // namespace
+
+void start_event(const HandlerContext& context, const Request& request, Reply reply) {
+  std::optional<Version> version;
+  const auto pipeline = find_version(context, request, "pipeline_version", version);
+  if (!pipeline) return reply(error_response(pipeline.error()));
+  if (!has_event_option(*pipeline)) return reply(event_option_missing(context, request));
+  if (auto refusal = check_no_body(request)) return reply(std::move(*refusal));
+  auto command = read_start(request, version);
+  if (!command) return reply(error_response(command.error()));
+  context.services.triggers.start(std::move(*command), answering(std::move(reply), started_response));
+}
+
+void get_event(const HandlerContext& context, const Request& request, Reply reply) {
+  const auto pipeline = find_pipeline(context, request);
+  if (!pipeline) return reply(error_response(pipeline.error()));
+  if (const auto query = QueryReader(request).status(); !query) return reply(error_response(query.error()));
+  context.services.triggers.status(
+      pipeline->id, answering(std::move(reply), [](const service::TriggerStatus& status) {
+        return json_response(JsonWriter().begin_object().field("ready", status.ready).end_object().take());
+      }));
+}
+
+void delete_event(const HandlerContext& context, const Request& request, Reply reply) {
+  const auto pipeline = find_pipeline(context, request);
+  if (!pipeline) return reply(error_response(pipeline.error()));
+  if (auto refusal = check_no_body(request)) return reply(std::move(*refusal));
+  QueryReader query(request);
+  const bool forget = query.choice("position", kPosition) == std::size_t{1};
+  if (const auto status = query.status(); !status) return reply(error_response(status.error()));
+  context.services.triggers.stop(pipeline->id, forget,
+                                 answering(std::move(reply), [](const service::Triggers::Nothing&) {
+                                   return message_response("Event deleted successfully");
+                                 }));
+}
+
+void pause_event(const HandlerContext& context, const Request& request, Reply reply) {
+  change_event(context, request, std::move(reply), "Event paused successfully",
+               [](auto& triggers, const auto& id, auto done) { triggers.pause(id, std::move(done)); });
+}
+
+void resume_event(const HandlerContext& context, const Request& request, Reply reply) {
+  change_event(context, request, std::move(reply), "Event resumed successfully",
+               [](auto& triggers, const auto& id, auto done) { triggers.resume(id, std::move(done)); });
+}
+
+void get_event_status(const HandlerContext& context, const Request& request, Reply reply) {
+  const auto pipeline = find_pipeline(context, request);
+  if (!pipeline) return reply(error_response(pipeline.error()));
+  QueryReader query(request);
+  const auto wait = query.duration("wait", kLongestWait);
+  const auto seen = query.text("seen");
+  if (wait && !seen) query.wrong("wait", "needs ?seen=<etag>: what the status must differ from");
+  if (const auto status = query.status(); !status) return reply(error_response(status.error()));
+  auto done = answering(std::move(reply), status_response);
+  if (wait && seen)
+    context.services.triggers.status_change(pipeline->id, *seen, *wait, std::move(done));
+  else
+    context.services.triggers.status(pipeline->id, std::move(done));
+}
+
+void list_events(const HandlerContext& context, const Request& request, Reply reply) {
+  QueryReader query(request);
+  const std::size_t limit = query.limit();
+  const std::string after = query.text("token").value_or("");
+  if (const auto status = query.status(); !status) return reply(error_response(status.error()));
+  context.services.triggers.list(answering(std::move(reply), [limit, after](std::vector<service::TriggerStatus>& all) {
+    return list_response(std::move(all), limit, after);
+  }));
+}
+
+}  // namespace dhub::api

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "api/handler.h"
+#include "api/request.h"
+
+namespace dhub::api {
+
+// One operation of the interface. Routing, the checks before a handler, the metrics' labels and the interface's
+// description all come from this table.
+struct Route {
+  Method method = Method::Get;
+  std::string_view path;  // "/api/v1/events/{pipeline_id}"; a parameter is a whole segment and never empty
+  Role role = Role::Admin;
+  bool waits_for_store = false;  // may block for milliseconds or more: runs on a thread of its own
+  Handler handler = nullptr;
+  std::span<const std::string_view> query;  // the parameters it knows; any other is refused
+  std::string_view summary;
+};
+
+[[nodiscard]] std::span<const Route> route_table();
+
+}  // namespace dhub::api
