@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# dhub_library(name folder LINKS ...): library dhub_<name> from folder/*.cc, and test program <name>_test from
-# folder/*_test.cc when there are any. A folder without sources becomes a header-only library.
+# dhub_library(name folder LINKS ... [TEST_LINKS ...]): library dhub_<name> from folder/*.cc, and test program
+# <name>_test from folder/*_test.cc when there are any, which may link more. A folder without sources becomes a
+# header-only library.
 function(dhub_library name folder)
-  cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINKS;TEST_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
@@ -18,7 +19,8 @@ function(dhub_library name folder)
   endif()
   if(tests)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE dhub_${name} GTest::gtest GTest::gmock GTest::gtest_main ${RAPIDCHECK_LIBRARY})
+    target_link_libraries(${name}_test PRIVATE dhub_${name} ${ARG_TEST_LINKS} GTest::gtest GTest::gmock GTest::gtest_main
+                          ${RAPIDCHECK_LIBRARY})
     target_include_directories(${name}_test PRIVATE ${RAPIDCHECK_INCLUDE})
     target_compile_definitions(${name}_test PRIVATE DHUB_SOURCE_DIR="${CMAKE_SOURCE_DIR}" DHUB_BINARY="${CMAKE_BINARY_DIR}/dhub")
     add_test(NAME ${name} COMMAND ${name}_test)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several events at a time in one worker, for async handlers. Events of a chain run one after another; an event that
+is to run alone does so."""
+import asyncio
+import contextvars
+import os
+from time import monotonic_ns
+
+from dhub import _capture as capture
+from dhub import _values as values
+from dhub import _wire as wire
+from dhub._context import Context
+from dhub._event import Event
+from dhub.worker import AsyncGeneratorType, CoroutineType, Ended, GeneratorType, collect, take_all
+
+_log = contextvars.ContextVar("dhub_log", default=None)
+# A handler that can be cancelled is, before the host kills the worker.
+CANCEL_GRACE_NS = 200_000_000
+
+
+def serve(worker):
+    if worker.loop is None:
+        worker.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(worker.loop)
+    worker.find_log = _log.get
+    Concurrent(worker).run()
+
+
+class Concurrent:
+    def __init__(self, worker):
+        self.worker = worker
+        self.limit = min(worker.concurrency, worker.page.slots)
+        self.free = list(range(self.limit))
+        self.running = set()
+        self.draining = False
+
+    def run(self):
+        self.worker.loop.run_until_complete(self.main())
+
+    async def main(self):
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(3, readable.set)
+        while True:
+            await readable.wait()
+            readable.clear()
+            # Read only when there is something: the socket itself waits.
+            loop.remove_reader(3)
+            frame = self.worker.next_frame()
+            if frame is None:
+                os._exit(0)
+            kind, buffer, start, _ = frame
+            if kind == wire.DELIVER:
+                await self.batch(buffer, start)
+            elif kind == wire.DRAIN:
+                if self.running:
+                    await asyncio.wait(self.running)
+                self.worker.flush_all()
+                self.worker.end()
+            if self.worker.has_frame():
+                readable.set()
+            loop.add_reader(3, readable.set)
+
+    async def batch(self, buffer, at):
+        worker = self.worker
+        worker.frames += 1
+        number = worker.frames
+        chains = {}
+        (count,) = wire.COUNT.unpack_from(buffer, at)
+        at += 4
+        for _ in range(count):
+            fields = wire.DELIVERY.unpack_from(buffer, at)
+            alone = fields[wire.FLAGS] & wire.ALONE
+            while self.running and (not self.free or alone):
+                await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
+            before = chains.get(fields[wire.CHAIN]) if fields[wire.CHAIN] else None
+            task = asyncio.ensure_future(self.one(buffer, at, fields, number, before))
+            if fields[wire.CHAIN]:
+                chains[fields[wire.CHAIN]] = task
+            self.running.add(task)
+            task.add_done_callback(self.running.discard)
+            if alone:
+                await asyncio.wait([task])
+            at += fields[0] + 4
+            await asyncio.sleep(0)
+
+    async def one(self, buffer, at, fields, number, before):
+        """True when the next of its chain may run."""
+        worker = self.worker
+        delivery = fields[wire.DELIVERY_ID]
+        may_run = before is None or await before
+        if not may_run or worker.words[worker.page.RECALLED] >= number:
+            worker.put(delivery, wire.NOT_STARTED)
+            self.settle()
+            return False
+        while not self.free:
+            await asyncio.wait(self.running - {asyncio.current_task()}, return_when=asyncio.FIRST_COMPLETED)
+        slot = self.free.pop()
+        word = worker.page.FIRST_SLOT + 2 * slot
+        log = capture.ListLog(worker.page.log_limit)
+        _log.set(log)
+        began = monotonic_ns()
+        worker.words[word + 1] = began
+        worker.words[word] = delivery
+        good = True
+        try:
+            run = asyncio.ensure_future(self.steps(buffer, at, fields))
+            done, _ = await asyncio.wait([run], timeout=(worker.timeout_ns + CANCEL_GRACE_NS) / 1e9)
+            if not done:
+                run.cancel()
+                await asyncio.wait([run], timeout=0.5)
+                raise Ended(wire.TIMED_OUT, 0, worker.timeout_text())
+            published = run.result()
+            worker.put(delivery, wire.SUCCEEDED, 0, monotonic_ns() - began, log=log.take(), published=published or b"")
+        except Ended as ended:
+            good = ended.kind == wire.FILTERED
+            worker.put_ended(delivery, ended, monotonic_ns() - began, log.take())
+            if ended.kind == wire.OUT_OF_MEMORY:
+                worker.give_up()
+        finally:
+            worker.words[word] = 0
+            self.free.append(slot)
+        self.settle()
+        return good
+
+    def settle(self):
+        """What ends in one turn of the loop goes out in one write."""
+        if not self.draining:
+            self.draining = True
+            self.worker.loop.call_soon(self.flush)
+
+    def flush(self):
+        self.draining = False
+        self.worker.flush_all()
+
+    async def steps(self, buffer, at, fields):
+        worker = self.worker
+        index, finished, blob = fields[wire.STEP], [], None
+        if index:
+            finished, blob = worker.resume(buffer, at, fields, False)
+            index = len(finished)
+        while index < len(worker.steps):
+            step = worker.steps[index]
+            event = Event(buffer, at, fields, blob)
+            context = Context(worker, step, event, finished)
+            try:
+                result = step.call(event, context) if step.takes_context else step.call(event)
+                if type(result) is CoroutineType:
+                    result = await result
+                kind = type(result)
+                many = kind is GeneratorType or kind is AsyncGeneratorType
+                if kind is AsyncGeneratorType:
+                    result = await collect(result)
+                elif many:
+                    result = take_all(result)
+                finished.append(worker.finish_step(step, event, context, result, many, index + 1 == len(worker.steps)))
+            except BaseException as error:
+                raise worker.ended(error, index, finished) from None
+            if worker.forked:
+                os._exit(0)
+            index += 1
+            if finished[-1][0] != values.NONE:
+                blob = finished[-1]
+        return b"".join([entry[2] for entry in finished])

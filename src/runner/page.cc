@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runner/page.h"
+
+#include <algorithm>
+#include <atomic>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <utility>
+
+#include "base/check.h"
+
+namespace dhub::runner {
+namespace {
+
+constexpr std::uint64_t kMagic = 0x3147415042554844;  // "DHUBPAG1"
+enum Word : std::size_t {
+  kMagicWord = 0,
+  kRecalled = 1,
+  kStep = 2,
+  kUsed = 3,
+  kLogUsed = 4,
+  kFinishedLength = 5,
+  kCause = 6,
+  kLogAt = 8,
+  kLogLimit = 9,
+  kFinishedAt = 10,
+  kFinishedSize = 11,
+  kResultsAt = 12,
+  kResultsSize = 13,
+  kSlots = 14,
+  kFirstSlot = 16,
+};
+constexpr std::uint64_t kHeadBytes = 4096;
+constexpr std::uint64_t kMostSlots = (kHeadBytes / 8 - kFirstSlot) / 2;
+constexpr std::uint64_t kMarkBytes = 64;  // "... [cut at 64KiB]" goes past the limit
+constexpr std::uint64_t kFinishedBytes = 256ULL << 10;
+constexpr std::uint64_t kHeadRoom = 64;  // for the header of the frame that the results become
+constexpr std::uint64_t kResultsBytes = 1ULL << 20;
+constexpr std::uint64_t kMostLogBytes = 64ULL << 20;
+constexpr std::uint64_t kCauseMemory = 1;
+
+constexpr std::uint64_t round_up(std::uint64_t size) {
+  return (size + 4095) & ~std::uint64_t{4095};
+}
+
+}  // namespace
+
+Result<SharedPage> SharedPage::create(std::uint64_t log_limit, std::int32_t slots) {
+  std::uint64_t layout[16] = {};
+  layout[kMagicWord] = kMagic;
+  layout[kLogAt] = kHeadBytes;
+  layout[kLogLimit] = std::min(log_limit, kMostLogBytes);
+  layout[kFinishedAt] = round_up(layout[kLogAt] + layout[kLogLimit] + kMarkBytes);
+  layout[kFinishedSize] = kFinishedBytes;
+  layout[kResultsAt] = layout[kFinishedAt] + kFinishedBytes + kHeadRoom;
+  layout[kResultsSize] = kResultsBytes;
+  layout[kSlots] = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(std::max(slots, 1)), 1, kMostSlots);
+  const std::uint64_t size = round_up(layout[kResultsAt] + kResultsBytes);
+  Descriptor memory(::memfd_create("dhub-page", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const auto failed = [] {
+    return fail(ErrorCode::Unavailable, "the host could not set aside shared memory for an instance.");
+  };
+  if (!memory.is_open() || ::ftruncate(memory.get(), static_cast<off_t>(size)) != 0) return failed();
+  // Sealed: a worker that shrinks it would kill the host with the next read.
+  if (::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return failed();
+  void* start = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  if (start == MAP_FAILED) return failed();
+  SharedPage page(std::move(memory), static_cast<char*>(start), size);
+  std::copy(std::begin(layout), std::end(layout), std::begin(page.layout_));
+  for (std::size_t i = 0; i < 16; ++i) page.set_word(i, layout[i]);
+  return page;
+}
+
+SharedPage::SharedPage(Descriptor memory, char* start, std::size_t size)
+    : memory_(std::move(memory)), start_(start), size_(size) {}
+
+SharedPage::SharedPage(SharedPage&& other) noexcept
+    : memory_(std::move(other.memory_)), start_(std::exchange(other.start_, nullptr)), size_(other.size_) {
+  std::copy(std::begin(other.layout_), std::end(other.layout_), std::begin(layout_));
+}
+
+SharedPage& SharedPage::operator=(SharedPage&& other) noexcept {
+  std::swap(memory_, other.memory_);
+  std::swap(start_, other.start_);
+  std::swap(size_, other.size_);
+  std::swap(layout_, other.layout_);
+  return *this;
+}
+
+SharedPage::~SharedPage() {
+  if (start_ != nullptr) ::munmap(start_, size_);
+}
+
+std::uint64_t SharedPage::word(std::size_t index) const {
+  const auto* words = reinterpret_cast<std::uint64_t*>(start_);
+  return std::atomic_ref<const std::uint64_t>(words[index]).load(std::memory_order_acquire);
+}
+
+void SharedPage::set_word(std::size_t index, std::uint64_t value) {
+  auto* words = reinterpret_cast<std::uint64_t*>(start_);
+  std::atomic_ref<std::uint64_t>(words[index]).store(value, std::memory_order_release);
+}
+
+std::string_view SharedPage::area(std::size_t at_word, std::size_t size_word, std::uint64_t used) const {
+  return {start_ + layout_[at_word], std::min(used, layout_[size_word])};
+}
+
+void SharedPage::recall(std::uint64_t frames) {
+  set_word(kRecalled, frames);
+}
+
+std::vector<Begun> SharedPage::begun() const {
+  std::vector<Begun> found;
+  for (std::size_t slot = 0; slot < layout_[kSlots]; ++slot) {
+    const std::uint64_t id = word(kFirstSlot + 2 * slot);
+    if (id == 0) continue;
+    found.push_back({DeliveryId{id}, Instant(Duration(static_cast<std::int64_t>(word(kFirstSlot + 2 * slot + 1))))});
+  }
+  return found;
+}
+
+std::string_view SharedPage::finished_outcomes() const {
+  return area(kResultsAt, kResultsSize, word(kUsed));
+}
+
+std::uint16_t SharedPage::step() const {
+  return static_cast<std::uint16_t>(word(kStep));
+}
+
+std::string_view SharedPage::finished_steps() const {
+  return area(kFinishedAt, kFinishedSize, word(kFinishedLength));
+}
+
+std::string_view SharedPage::log() const {
+  return {start_ + layout_[kLogAt], std::min(word(kLogUsed), layout_[kLogLimit] + kMarkBytes)};
+}
+
+bool SharedPage::gave_up() const {
+  return word(kCause) == kCauseMemory;
+}
+
+}  // namespace dhub::runner

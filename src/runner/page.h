@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "model/ids.h"
+#include "runner/descriptor.h"
+
+namespace dhub::runner {
+
+// A delivery that has begun and not finished.
+struct Begun {
+  DeliveryId delivery{};
+  Instant since{};
+};
+
+// The memory that host and worker share (layout: docs/specs/frames.md, python/dhub/_page.py). The worker notes in it
+// what it has begun, and writes what is finished there before it sends it, so that its death names the event that it
+// ran and loses no outcome. The worker runs user code: everything read from here is checked.
+//
+// Read while the worker lives, it is a hint (what it says may be over a moment later); read after its death, it is what
+// happened.
+class SharedPage {
+ public:
+  static Result<SharedPage> create(std::uint64_t log_limit, std::int32_t slots);
+  SharedPage(SharedPage&& other) noexcept;
+  SharedPage& operator=(SharedPage&& other) noexcept;
+  ~SharedPage();
+
+  // For the worker; we keep the mapping only.
+  [[nodiscard]] Descriptor take_descriptor() { return std::move(memory_); }
+
+  // What has not begun of the first `frames` deliver frames is to be answered NotStarted.
+  void recall(std::uint64_t frames);
+
+  [[nodiscard]] std::vector<Begun> begun() const;
+  // The results area, as far as it is used: outcomes without a frame around them.
+  [[nodiscard]] std::string_view finished_outcomes() const;
+  // Of the delivery in the first slot: which step ran, what the steps before it resulted in, what it has printed.
+  [[nodiscard]] std::uint16_t step() const;
+  [[nodiscard]] std::string_view finished_steps() const;
+  [[nodiscard]] std::string_view log() const;
+  // The worker ended itself because its memory was exhausted.
+  [[nodiscard]] bool gave_up() const;
+
+ private:
+  SharedPage(Descriptor memory, char* start, std::size_t size);
+  [[nodiscard]] std::uint64_t word(std::size_t index) const;
+  void set_word(std::size_t index, std::uint64_t value);
+  [[nodiscard]] std::string_view area(std::size_t at_word, std::size_t size_word, std::uint64_t used) const;
+
+  Descriptor memory_;
+  char* start_ = nullptr;
+  std::size_t size_ = 0;
+  // Our own copy of the layout: the worker could change the one in the page.
+  std::uint64_t layout_[16] = {};
+};
+
+}  // namespace dhub::runner
