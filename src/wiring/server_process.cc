@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wiring/server_process.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <future>
+#include <optional>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+#include "api/server.h"
+#include "backend/local/local_backend.h"
+#include "backend/local/script_checker.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "base/version.h"
+#include "loop/asio_scheduler.h"
+#include "loop/loop_thread.h"
+#include "service/pipelines.h"
+#include "service/supervisor.h"
+#include "store/sqlite/store.h"
+#include "wiring/data_directory.h"
+#include "wiring/loop_pulse.h"
+#include "wiring/store_metrics.h"
+
+namespace dhub::wiring {
+namespace {
+
+constexpr Duration kRequestsGrace = std::chrono::seconds(5);  // for answers that are under way when the server ends
+constexpr Duration kGiveUpWait = std::chrono::seconds(30);
+constexpr Duration kLongestSilence = std::chrono::seconds(5);
+
+// A failed commit that is never retried and acked: what is in memory is worth nothing any more.
+std::function<void(std::string)> end_process(Logger& logger) {
+  return [&logger](const std::string& what) {
+    logger.error("the store failed; ending at once, the next start recovers", {{"error", what}});
+    ::_exit(1);
+  };
+}
+
+store::StoreOptions store_options(const Config& config, Logger& logger) {
+  store::StoreOptions options;
+  options.data_dir = config.data;
+  options.on_fatal = end_process(logger);
+  return options;
+}
+
+local::LocalOptions backend_options(const Config& config, Logger& logger) {
+  local::LocalOptions options;
+  // Not the path of the program: after an upgrade another version may stand there.
+  options.host_program = "/proc/self/exe";
+  options.work_dir = config.data + "/work";
+  options.default_interpreter = config.python;
+  options.log = [&logger](LogLevel level, std::string_view message, const std::vector<LogField>& fields) {
+    logger.log(level, message, fields);
+  };
+  options.on_raw_output = [&logger](InstanceId instance, std::string_view text) {
+    logger.info("a step wrote past its log",
+                {{"instance", std::to_string(instance.value)}, {"text", std::string(text)}});
+  };
+  return options;
+}
+
+service::SupervisorOptions supervisor_options() {
+  service::SupervisorOptions options;
+  options.cores = static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
+  options.seed = fresh_seed();
+  return options;
+}
+
+api::ServerOptions server_options(const Config& config, const AdminToken& token) {
+  api::ServerOptions options;
+  options.host = config.host;
+  options.port = config.port;
+  options.admin_token = token.token;
+  options.version = kVersion;
+  options.metrics_public = config.metrics_public;
+  options.limits.body = config.body_limit;
+  options.limits.message = config.message_limit;
+  options.limits.header = config.header_limit;
+  options.limits.uri = config.uri_limit;
+  return options;
+}
+
+}  // namespace
+
+struct ServerProcess::Parts {
+  Parts(const Config& config, Logger& log, std::unique_ptr<store::Store> opened)
+      : data(config.data),
+        logger(log),
+        store(std::move(opened)),
+        scheduler(loop.io_context()),
+        backend(scheduler, loop.io_context(), backend_options(config, log)),
+        checker(config.python),
+        supervisor(scheduler, store->catalog(), store->event_log(), store->journal(), store->run_archive(), backend,
+                   metrics, logger, supervisor_options()),
+        pipelines(store->catalog(), checker, fresh_seed()),
+        store_metrics(metrics),
+        pulse(scheduler, [this] { store_metrics.update(store->counters(), logger.dropped()); }) {}
+
+  // The loop ends before anything that runs on it; requests end before the services that they ask.
+  ~Parts() {
+    if (api) api->stop(kRequestsGrace);
+    if (server_file) remove_server_file(data);
+    loop.stop();
+    api.reset();
+  }
+
+  // A start that fails after the triggers were resumed leaves the store as a clean end does.
+  void give_up() {
+    std::promise<void> drained;
+    auto ended = drained.get_future();
+    supervisor.shutdown(Duration::zero(), [&drained] { drained.set_value(); });
+    if (ended.wait_for(kGiveUpWait) != std::future_status::ready) ::_exit(1);
+  }
+
+  api::Services services() {
+    return {store->catalog(), store->event_log(),
+            store->journal(), store->run_archive(),
+            supervisor,       pipelines,
+            metrics,          logger,
+            read_clocks,      [this] { return readiness(); }};
+  }
+
+  [[nodiscard]] std::vector<api::Check> readiness() const {
+    const Duration silence = pulse.silence();
+    const bool alive = silence < kLongestSilence;
+    return {{"service_loop", alive,
+             alive ? "takes its turns" : fmt::format("has not taken a turn for {}", to_string(silence))}};
+  }
+
+  const std::string data;
+  Logger& logger;
+  Metrics metrics;
+  AdminToken token;
+  bool server_file = false;
+  std::unique_ptr<store::Store> store;
+  loop::LoopThread loop{"service"};
+  loop::AsioScheduler scheduler;
+  local::LocalBackend backend;
+  local::PythonScriptChecker checker;
+  service::Supervisor supervisor;
+  service::Pipelines pipelines;
+  StoreMetrics store_metrics;
+  LoopPulse pulse;
+  std::unique_ptr<api::Server> api;
+};
+
+ServerProcess::ServerProcess(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+ServerProcess::~ServerProcess() = default;
+
+Result<std::unique_ptr<ServerProcess>> ServerProcess::start(const Config& config, Logger& logger) {
+  ASSIGN_OR_RETURN(auto store, store::Store::open(store_options(config, logger)));
+  ASSIGN_OR_RETURN(AdminToken token, ensure_admin_token(config.data));
+  // Left behind by a server that was killed; from here on the directory is ours.
+  remove_server_file(config.data);
+  auto parts = std::make_unique<Parts>(config, logger, std::move(store));
+  parts->token = std::move(token);
+  parts->loop.start();
+  parts->pulse.start();
+  parts->supervisor.recover();
+  auto listening = api::Server::create(server_options(config, parts->token), parts->services());
+  if (!listening) {
+    parts->give_up();
+    return fail(std::move(listening.error()));
+  }
+  parts->api = std::move(*listening);
+  RETURN_IF_ERROR(write_server_file(config.data, parts->api->url()));
+  parts->server_file = true;
+  return std::unique_ptr<ServerProcess>(new ServerProcess(std::move(parts)));
+}
+
+const std::string& ServerProcess::url() const {
+  return parts_->api->url();
+}
+
+const std::string& ServerProcess::admin_token_path() const {
+  return parts_->token.path;
+}
+
+void ServerProcess::drain(Duration grace, std::function<void()> done) {
+  parts_->api->drain();
+  parts_->supervisor.shutdown(grace, std::move(done));
+}
+
+}  // namespace dhub::wiring
