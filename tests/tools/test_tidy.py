@@ -101,6 +101,19 @@ def test_fakes_stay_in_tests(tree):
     assert tree({**fake, "src/service/a.cc": user}) == [("src/service/a.cc:2", "libraries")]
 
 
+def test_a_backend_is_tested_with_the_real_host_but_built_without(tree):
+    user = SPDX + '#include "runner/host.h"\n'
+    assert tree({"src/backend/local/a_test.cc": user}) == []
+    assert tree({"src/backend/local/a.cc": user}) == [("src/backend/local/a.cc:2", "layering")]
+
+
+def test_cmake_may_link_more_to_the_tests_of_a_backend(tree):
+    cmake = "# SPDX-License-Identifier: Apache-2.0\ndhub_library(runner src/runner)\n"
+    assert tree({"CMakeLists.txt": cmake + "dhub_library(b src/backend/local TEST_LINKS dhub_runner)\n"}) == []
+    assert tree({"CMakeLists.txt": cmake + "dhub_library(b src/backend/local LINKS dhub_runner)\n"}) == [
+        ("CMakeLists.txt:3", "links")]
+
+
 def test_cmake_links_obey_the_layers(tree):
     cmake = ("# SPDX-License-Identifier: Apache-2.0\ndhub_library(store src/store/sqlite LINKS dhub_ports)\n"
              "dhub_library(ports src/ports LINKS dhub_model)\n"

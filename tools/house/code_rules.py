@@ -6,9 +6,9 @@ import re
 
 from . import cpp
 from .source import Finding
-from .tables import (ASSEMBLY, BANNED_CPP, BANNED_PYTHON, CORE, EMPTY_NAME_PARTS, FILE_LINES, FUNCTION_LINES,
+from .tables import (ADAPTERS, ASSEMBLY, BANNED_CPP, BANNED_PYTHON, CORE, EMPTY_NAME_PARTS, FILE_LINES, FUNCTION_LINES,
                      IMPURE_HEADERS, LAYERS, LIBRARIES, MAIN_LINES, POSIX_HEADERS, PURE, SYSTEM_HEADERS,
-                     TEST_FILE_LINES, TEST_LIBRARIES)
+                     TEST_FILE_LINES, TEST_LAYERS, TEST_LIBRARIES)
 
 _INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)[">]')
 
@@ -35,14 +35,15 @@ def layering(source):
     if here not in LAYERS:
         yield Finding(source.path, 1, "layering", f"folder '{here}' is not in the layering table: place it in tools/house/tables.py")
         return
+    may = LAYERS[here] | (TEST_LAYERS.get(here, set()) if _for_tests(source) else set())
     for line, quoted, header in includes(source):
         there = _folder_of_header(header)
         if not quoted or there == here or (source.is_test and there == "tests"):
             continue
         if "/" not in header:
             yield Finding(source.path, line, "layering", f'write "{here}/{header}": includes are relative to src/')
-        elif there not in LAYERS[here]:
-            allowed = ", ".join(sorted(LAYERS[here])) or "nothing of ours"
+        elif there not in may:
+            allowed = ", ".join(sorted(may)) or "nothing of ours"
             yield Finding(source.path, line, "layering",
                           f"{here} may not include {there} (only {allowed}): go through an interface in src/ports, "
                           "or move the code")
@@ -103,13 +104,17 @@ def links(source):
     """CMake links what the layering table allows."""
     if source.path != "CMakeLists.txt":
         return
-    calls = re.compile(r"dhub_library\((\w+)\s+src/(\S+)(?:\s+LINKS\s+([^)]*))?\)")
+    calls = re.compile(r"dhub_library\((\w+)\s+src/([^\s)]+)([^)]*)\)")
     folders = {match.group(1): match.group(2) for match in calls.finditer(source.text)}
     for match in calls.finditer(source.text):
         folder, line = match.group(2), source.text.count("\n", 0, match.start()) + 1
-        for name in re.findall(r"\bdhub_(\w+)", match.group(3) or ""):
+        program, _, tests = match.group(3).partition("TEST_LINKS")
+        wanted = [(name, LAYERS.get(folder)) for name in re.findall(r"\bdhub_(\w+)", program)]
+        wanted += [(name, LAYERS.get(folder, set()) | TEST_LAYERS.get(folder, set()))
+                   for name in re.findall(r"\bdhub_(\w+)", tests)]
+        for name, may in wanted:
             there = folders.get(name)
-            if folder in LAYERS and there and there not in LAYERS[folder]:
+            if folder in LAYERS and there and there not in may:
                 yield Finding(source.path, line, "links", f"{folder} may not link {there}: see the layering table")
 
 
@@ -161,7 +166,9 @@ def banned(source):
     else:
         return
     code = source.code
-    places = {source.folder} | ({"tests"} if source.is_test else set())
+    places = {source.folder}
+    if source.is_test:
+        places |= {"tests", "adapter tests"} if source.folder in ADAPTERS else {"tests"}
     for name, pattern, allowed, instead in table:
         if places & allowed:
             continue

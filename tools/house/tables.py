@@ -18,6 +18,10 @@ LAYERS = {
     "api": {"base", "model", "ports", "service"},
     "cli": {"base", "model"},
 }
+# What only the tests of a folder may include on top: a backend is tried with the real host and a real loop.
+TEST_LAYERS = {
+    "backend/local": {"loop", "runner"},
+}
 # These join the others and may include all of them.
 ASSEMBLY = {"wiring", "apps"}
 CORE = {"base", "model", "ports", "delivery", "scaling", "pipeline", "service"}
@@ -49,16 +53,18 @@ IMPURE_HEADERS = {"atomic", "condition_variable", "coroutine", "filesystem", "fs
 PURE = {"model", "delivery", "scaling", "pipeline"}
 SYSTEM_HEADERS = ("arpa/", "linux/", "net/", "netinet/", "sys/")
 POSIX_HEADERS = {"cxxabi.h", "dirent.h", "dlfcn.h", "errno.h", "execinfo.h", "fcntl.h", "grp.h", "netdb.h", "poll.h",
-                 "pthread.h", "pwd.h", "sched.h", "signal.h", "spawn.h", "string.h", "syslog.h", "termios.h", "time.h",
+                 "pthread.h", "pwd.h", "sched.h", "signal.h", "spawn.h", "stdlib.h", "string.h", "syslog.h", "termios.h", "time.h",
                  "unistd.h"}
 
 # name, pattern (on code without comments and strings), folders where it is allowed, what to do instead.
-# "tests" stands for the folder tests/ and for every *_test.cc.
+# "tests" stands for the folder tests/ and for every *_test.cc, "adapter tests" for those of an adapter: they meet real
+# processes and real files, which have deadlines.
 BANNED_CPP = [
     ("sleep", r"\b(sleep_for|sleep_until|usleep|nanosleep)\s*\(|(?<![\w.>])::sleep\s*\(", set(),
      "wait for the event: Scheduler::at, a condition variable with a deadline, poll()"),
     ("clock", r"\b(system|steady|high_resolution)_clock::now\b|\bclock_gettime\s*\(|\bgettimeofday\s*\(",
-     {"base", "loop"}, "take the time as an argument, or call read_clocks() in a loop, an adapter or a main"),
+     {"base", "loop", "adapter tests"},
+     "take the time as an argument, or call read_clocks() in a loop, an adapter or a main"),
     ("clock", r"\bread_clocks\s*\(", {"base", "wiring", "cli", "api", "apps", "tests"} | ADAPTERS,
      "take the time as an argument"),
     ("chance", r"\b(s?rand|drand48)\s*\(|\brandom_device\b|\bmt19937(_64)?\b", {"base"},
@@ -66,7 +72,7 @@ BANNED_CPP = [
     ("chance", r"\b\w+_distribution\b", set(),
      "use dhub::Random: distributions differ between standard libraries"),
     ("thread", r"\bstd::j?thread\b(?!::)|\bstd::async\b|\bpthread_create\b",
-     {"base", "wiring", "tests"} | ADAPTERS, "let a loop own the thread; the core is stepped"),
+     {"base", "wiring", "api", "tests"} | ADAPTERS, "let a loop own the thread; the core is stepped"),
     ("detach", r"\.\s*detach\s*\(\s*\)", set(), "keep the handle and join it: nothing outlives its owner"),
     ("environment", r"\b(secure_)?getenv\s*\(", {"base", "wiring", "cli", "tests"},
      "read the environment in wiring or cli and hand the value down"),
