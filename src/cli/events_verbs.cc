@@ -155,7 +155,7 @@ VerbResult events_status(Session& session, const std::string& id) {
   add("dead-lettered", {"counts", "dead_lettered"});
   add("failed attempts", {"counts", "failed_attempts"});
   add("last error", {"last_error"});
-  session.console.out << layout({{""}, {"", Align::Left, Fit::Cut}}, rows, session.console.width, false);
+  session.console.out << layout({{""}, {""}}, rows, session.console.width, false);
   print_conditions(session, status);
   print_partitions(session, status);
   return {};
