@@ -59,6 +59,13 @@ inline Result<std::vector<Placement>> publish(EventLog& log, PublishRequest requ
   return answered.get();
 }
 
+inline Result<CommitAnswer> commit(Journal& journal, JournalCommit content) {
+  std::promise<Result<CommitAnswer>> promise;
+  auto answered = promise.get_future();
+  journal.commit(std::move(content), [&promise](Result<CommitAnswer> answer) { promise.set_value(std::move(answer)); });
+  return answered.get();
+}
+
 inline Message text(const std::string& value, std::optional<std::string> key = std::nullopt) {
   Message message;
   message.key = std::move(key);
@@ -88,7 +95,7 @@ inline std::vector<Message> read_all(const EventLog& log, TopicUid topic, Partit
       EXPECT_EQ(record.offset.value, at.value + (&record - read->batch->records.data()));
       messages.push_back(*to_message(record));
     }
-    if (read->batch->records.empty()) EXPECT_TRUE(read->end_reached);
+    EXPECT_TRUE(read->end_reached || !read->batch->records.empty());
     at = read->next_offset;
     end = read->end_reached;
   }

@@ -9,13 +9,6 @@
 
 namespace dhub::conformance {
 
-inline Result<CommitAnswer> commit(Journal& journal, JournalCommit content) {
-  std::promise<Result<CommitAnswer>> promise;
-  auto answered = promise.get_future();
-  journal.commit(std::move(content), [&promise](Result<CommitAnswer> answer) { promise.set_value(std::move(answer)); });
-  return answered.get();
-}
-
 class JournalConformance : public Suite {
  protected:
   void SetUp() override {
@@ -392,14 +385,18 @@ TEST_P(JournalConformance, TheLedgerAnswersForEveryOffset) {
     if (random.below(10) != 0) continue;
     harness().reopen();
     std::map<std::int64_t, FinalState> loaded;
-    for (const auto& finished : load().partitions[0].finished)
+    const auto partition = load().partitions[0];
+    for (const auto& finished : partition.finished)
       for (std::int64_t i = 0; i < finished.count; ++i) loaded[finished.first.value + i] = finished.state;
-    EXPECT_EQ(loaded, (std::map<std::int64_t, FinalState>(model.lower_bound(cursor), model.end())));
+    const std::map<std::int64_t, FinalState> expected(model.lower_bound(cursor), model.end());
+    EXPECT_TRUE(loaded == expected) << "at cursor " << cursor;
   }
   std::map<FinalState, std::int64_t> counts;
   for (const auto& [offset, final_state] : model) {
     ++counts[final_state];
-    if (offset % 37 == 0) EXPECT_EQ(state(offset), final_state) << offset;
+    if (offset % 37 == 0) {
+      EXPECT_EQ(state(offset), final_state) << offset;
+    }
   }
   const auto told = *journal().counts(position_);
   EXPECT_EQ(told.succeeded, counts[FinalState::Succeeded]);
