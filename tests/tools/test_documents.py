@@ -39,6 +39,36 @@ def test_every_metric_is_listed():
     assert column(read("docs/guides/operating.md"), r"dhub_[a-z_]+") == made
 
 
+def test_every_route_is_listed():
+    routes = re.findall(r"Route\{Method::(\w+), \"([^\"]+)\"", read("src/api/route_table.cc"))
+    assert len(routes) > 20
+    wanted = {f"{method.upper()} {path.replace('/api/v1', '', 1)}" for method, path in routes}
+    tables = read("docs/specs/api.md").split("## All calls")[1]
+    assert column(tables, r"[A-Z]+ /.*") == wanted
+
+
+def test_every_option_and_key_of_a_step_is_listed():
+    page = read("docs/specs/pipeline.md")
+    for path in ("src/pipeline/options.cc", "src/pipeline/steps.cc"):
+        lists = re.findall(r"(?:\.|->)only\(\"[^\"]+\",\s*\{([^}]*)\}", read(path))
+        assert lists, path
+        for key in re.findall(r"\"(\w+)\"", " ".join(lists)):
+            assert f"`{key}`" in page or f'"{key}"' in page, key
+
+
+def test_every_test_that_a_guarantee_names_exists():
+    table = read("ARCHITECTURE.md").split("## What is guaranteed")[1].split("\n## ")[0]
+    named = re.findall(r"`(\w+\.\w+|test_\w+)`", table)
+    assert len(named) > 20
+    cpp = "\n".join(p.read_text() for folder in ("src", "tests") for p in (ROOT / folder).rglob("*.*")
+                    if p.suffix in (".cc", ".h"))
+    python = "\n".join(p.read_text() for p in (ROOT / "tests").rglob("test_*.py"))
+    for name in named:
+        suite, _, case = name.partition(".")
+        found = re.search(rf"\(\s*{suite},\s*{case}\b", cpp) if case else f"def {name}(" in python
+        assert found, name
+
+
 def test_every_rule_of_the_model_is_told():
     """Each rule that a module can switch off has a paragraph in the page."""
     page = read("docs/specs/delivery.md")
