@@ -260,7 +260,7 @@ class Worker:
             index += 1
             if finished[-1][0] != values.NONE:
                 blob = finished[-1]
-            if index <= last and self.find_log is self._page_log:
+            if index <= last:
                 self.page.begin_step(index, values.pack_finished(finished))
         return b"".join([entry[2] for entry in finished]) or None if finished else None
 

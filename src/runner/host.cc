@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <memory>
+#include <poll.h>
 #include <set>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -19,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "runner/instance.h"
@@ -34,6 +36,7 @@ using namespace std::chrono_literals;
 constexpr Duration kMemoryLookBusy = 50ms;
 constexpr Duration kMemoryLookIdle = 1s;
 constexpr Duration kTreeLook = 500ms;
+constexpr Duration kTimeToSweep = 1s;
 constexpr Duration kTimeToEndAll = 10s;
 
 // Turns SIGCHLD into readiness.
@@ -62,7 +65,7 @@ class ChildSignal : public Source {
 
 class Host : public InstanceOwner, public TemplateListener {
  public:
-  explicit Host(int fd);
+  Host(int fd, std::optional<Isolation> isolation);
   int run();
 
   std::string& to_server() override { return server_.out(); }
@@ -84,6 +87,7 @@ class Host : public InstanceOwner, public TemplateListener {
   Instance* find(InstanceId instance);
   void after_turn();
   void reap();
+  bool kill_orphans(const std::vector<std::pair<pid_t, int>>& gone);
   void template_gone(pid_t pid, int status);
   void remove_ended();
   void look_at_memory(const Now& now);
@@ -112,8 +116,10 @@ class Host : public InstanceOwner, public TemplateListener {
   Instant tree_at_{};
 };
 
-Host::Host(int fd)
-    : server_(fd, epoll_, [this](const wire::Frame& frame) { take_frame(frame); }), child_signal_(epoll_) {
+Host::Host(int fd, std::optional<Isolation> isolation)
+    : server_(fd, epoll_, [this](const wire::Frame& frame) { take_frame(frame); }),
+      child_signal_(epoll_),
+      isolation_(isolation) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   // A signal to the whole process group is meant for the server; we end when it does.
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(number, SIG_IGN);
@@ -260,6 +266,7 @@ void Host::after_turn() {
     if (const auto paused = instance->log().paused_until(); paused && *paused <= now.mono) instance->log().resume();
   }
   look_at_memory(now);
+  remove_ended();
   end_idle_templates(now);
   for (const InstanceId id : dirty_) {
     if (Instance* instance = find(id)) instance->flush();
@@ -270,24 +277,37 @@ void Host::after_turn() {
     was_full_ = full;
     for (const auto& [id, instance] : instances_) instance->update_interest();
   }
-  remove_ended();
 }
 
-// Our children are templates, and whatever a worker left behind when its template died.
+// Our children are templates, cleaners, and whatever a worker left behind when its template died. Of the death of a
+// template is told when nobody is left of what ran below it.
 void Host::reap() {
-  int status = 0;
-  pid_t pid = 0;
-  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
-    ending_.erase(pid);
-    cleaners_.erase(pid);
-    template_gone(pid, status);
-  }
-  for (const pid_t orphan : ProcessTree::read().children(::getpid())) {
-    const bool known = cleaners_.contains(orphan) || ending_.contains(orphan) ||
+  std::vector<std::pair<pid_t, int>> gone;
+  const Instant deadline = read_clocks().mono + kTimeToSweep;
+  do {
+    int status = 0;
+    pid_t pid = 0;
+    while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+      ending_.erase(pid);
+      if (cleaners_.erase(pid) == 0) gone.emplace_back(pid, status);
+    }
+  } while (kill_orphans(gone) && ::poll(nullptr, 0, 1) == 0 && read_clocks().mono < deadline);
+  for (const auto& [pid, status] : gone) template_gone(pid, status);
+}
+
+// True while there are any.
+bool Host::kill_orphans(const std::vector<std::pair<pid_t, int>>& gone) {
+  bool any = false;
+  for (const pid_t child : ProcessTree::read().children(::getpid())) {
+    const bool known = cleaners_.contains(child) || ending_.contains(child) ||
                        std::any_of(templates_.begin(), templates_.end(),
-                                   [&](const auto& entry) { return entry.second->pid() == orphan; });
-    if (!known) ::kill(orphan, SIGKILL);
+                                   [&](const auto& entry) { return entry.second->pid() == child; });
+    const bool reaped = std::any_of(gone.begin(), gone.end(), [&](const auto& entry) { return entry.first == child; });
+    if (known && !reaped) continue;
+    ::kill(child, SIGKILL);
+    any = true;
   }
+  return any;
 }
 
 void Host::template_gone(pid_t pid, int status) {
@@ -305,9 +325,7 @@ void Host::template_gone(pid_t pid, int status) {
                       words.empty() ? fmt::format("it ended with status {}", status) : std::string(words));
   }
   for (const auto& [id, instance] : instances_) {
-    if (instance->from() != gone.get()) continue;
-    instance->await_death();
-    instance->finish(std::nullopt, why);
+    if (instance->from() == gone.get()) instance->finish(std::nullopt, why);
   }
 }
 
@@ -416,8 +434,8 @@ void Host::end_all() {
 
 }  // namespace
 
-int run_host(int fd) {
-  return Host(fd).run();
+int run_host(int fd, std::optional<Isolation> isolation) {
+  return Host(fd, isolation).run();
 }
 
 }  // namespace dhub::runner

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -130,13 +129,6 @@ void Instance::condemn(Verdict verdict) {
   } else if (template_ != nullptr) {
     template_->kill_worker(id_);
   }
-}
-
-void Instance::await_death() {
-  if (!pidfd_.is_open()) return;
-  send_signal(pidfd_, SIGKILL);
-  pollfd waiting{pidfd_.get(), POLLIN, 0};
-  ::poll(&waiting, 1, 2000);
 }
 
 void Instance::check(const Now& now) {

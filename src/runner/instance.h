@@ -63,9 +63,6 @@ class Instance : public Source {
   // Reads on, or not, as server_is_full() says.
   void update_interest();
 
-  // Its template has died: makes sure that it has died too. Waits for at most 2 s, and that only for a process that the
-  // system cannot end.
-  void await_death();
   // Its process is gone. Answers everything and says so to the server. `status` as waitpid() tells it; none when its
   // template died with it or it never came to be (`why`).
   void finish(std::optional<int> status, const std::string& why);

@@ -31,6 +31,22 @@ OutcomeKind outcome_of(EndReason reason) {
   return OutcomeKind::Crashed;
 }
 
+// The interpreter's own account without the runner's part of the stack, which says nothing to the user.
+std::string users_frames(std::string_view text) {
+  std::string kept;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(end);
+    const bool ours = line.starts_with("  File \"") && (line.find("/dhub/worker.py\"") != std::string_view::npos ||
+                                                        line.find("/dhub/template.py\"") != std::string_view::npos ||
+                                                        line.find("/dhub/_concurrent.py\"") != std::string_view::npos ||
+                                                        line.starts_with("  File \"<string>\""));
+    if (!ours) kept += line;
+  }
+  return kept;
+}
+
 }  // namespace
 
 void Instance::finish(std::optional<int> status, const std::string& why) {
@@ -138,10 +154,10 @@ void Instance::answer_begun(const std::vector<Begun>& begun, const std::string& 
 
 // What the interpreter printed when it was asked where it is, or when it crashed.
 std::string Instance::last_trace() const {
-  if (asked_ && verdict_ && verdict_->reason == EndReason::TimedOut) return std::string(log_.tail_since(asked_log_));
+  if (asked_ && verdict_ && verdict_->reason == EndReason::TimedOut) return users_frames(log_.tail_since(asked_log_));
   const std::string_view tail = log_.tail();
   const std::size_t fatal = tail.rfind("Fatal Python error: ");
-  if (fatal != std::string_view::npos) return std::string(tail.substr(fatal));
+  if (fatal != std::string_view::npos) return users_frames(tail.substr(fatal));
   return phase_ == Phase::Starting ? std::string(tail) : std::string();
 }
 

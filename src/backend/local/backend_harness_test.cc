@@ -9,14 +9,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string fresh_directory() {
-  std::string name = (std::filesystem::temp_directory_path() / "dhub-test-XXXXXX").string();
+std::string fresh_directory(const std::string& prefix) {
+  std::string name = (std::filesystem::temp_directory_path() / (prefix + "XXXXXX")).string();
   return ::mkdtemp(name.data());
 }
 
 }  // namespace
 
-TestBackend::TestBackend(LocalOptions options) : work_dir(fresh_directory()) {
+TestBackend::TestBackend(LocalOptions options) : work_dir(fresh_directory("dhub-test-")) {
   if (options.host_program.empty()) options.host_program = "/proc/self/exe";
   options.work_dir = work_dir;
   options.on_raw_output = [this](InstanceId id, std::string_view text) { raw_output[id] += text; };
@@ -50,6 +50,21 @@ InstanceId TestBackend::start_ready(const std::vector<std::string>& scripts,
 }
 
 std::vector<DeliveryId> TestBackend::deliver(InstanceId instance, const std::vector<TestEvent>& events) {
+  std::vector<RunId> runs;
+  for (std::size_t i = 0; i < events.size(); ++i)
+    runs.push_back({Pass{1}, PartitionId{0}, Offset{static_cast<std::int64_t>(deliveries_ + i) + 101}});
+  return hand_over(instance, events, runs);
+}
+
+std::vector<DeliveryId> TestBackend::deliver_again(InstanceId instance, const std::vector<DeliveryId>& before,
+                                                   const std::vector<TestEvent>& events) {
+  std::vector<RunId> runs;
+  for (const DeliveryId id : before) runs.push_back(runs_.at(id));
+  return hand_over(instance, events, runs);
+}
+
+std::vector<DeliveryId> TestBackend::hand_over(InstanceId instance, const std::vector<TestEvent>& events,
+                                               const std::vector<RunId>& runs) {
   std::vector<Delivery> frame;
   std::vector<std::string> headers;
   headers.reserve(events.size());
@@ -57,7 +72,8 @@ std::vector<DeliveryId> TestBackend::deliver(InstanceId instance, const std::vec
   for (const TestEvent& event : events) {
     Delivery& delivery = frame.emplace_back();
     delivery.id = DeliveryId{++deliveries_};
-    delivery.run = {Pass{1}, PartitionId{0}, Offset{static_cast<std::int64_t>(deliveries_) + 100}};
+    delivery.run = runs[ids.size()];
+    runs_[delivery.id] = delivery.run;
     delivery.attempt = event.attempt;
     delivery.chain = event.chain;
     delivery.step = event.step;
@@ -117,11 +133,14 @@ void TestBackend::on_ended(const InstanceEnded& end) {
   EXPECT_TRUE(ended.emplace(end.instance, end).second) << "an instance ended twice";
 }
 
-bool process_lives(int pid) {
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  const std::string text(std::istreambuf_iterator<char>(stat), {});
-  const auto name_end = text.rfind(") ");
-  return name_end != std::string::npos && text[name_end + 2] != 'Z' && text[name_end + 2] != 'X';
+std::string host_program(const std::string& isolation) {
+  static const std::filesystem::path directory = fresh_directory("dhub-links-");
+  static const std::unique_ptr<const std::filesystem::path, void (*)(const std::filesystem::path*)> cleaner(
+      &directory, [](const std::filesystem::path* path) { std::filesystem::remove_all(*path); });
+  const std::filesystem::path link = directory / ("dhub-host-" + isolation);
+  std::error_code exists;
+  std::filesystem::create_symlink(std::filesystem::read_symlink("/proc/self/exe"), link, exists);
+  return link;
 }
 
 std::optional<int> number_in(const std::filesystem::path& file) {

@@ -38,9 +38,12 @@ class TestBackend : public ComputeListener {
   InstanceId start(const std::vector<std::string>& scripts, const std::function<void(InstanceSpec&)>& change = {});
   InstanceId start_ready(const std::vector<std::string>& scripts,
                          const std::function<void(InstanceSpec&)>& change = {});
-  // Answers the ids of the deliveries.
+  // Answers the ids of the deliveries; each is a run of its own.
   std::vector<DeliveryId> deliver(InstanceId instance, const std::vector<TestEvent>& events);
   const Outcome& run(InstanceId instance, const TestEvent& event);
+  // The same runs once more, under new delivery ids.
+  std::vector<DeliveryId> deliver_again(InstanceId instance, const std::vector<DeliveryId>& before,
+                                        const std::vector<TestEvent>& events);
 
   // Runs the loop until `condition`; fails the test after 30 s.
   void wait(const std::function<bool()>& condition, const char* what);
@@ -62,12 +65,16 @@ class TestBackend : public ComputeListener {
   std::map<InstanceId, std::string> raw_output;
 
  private:
+  std::vector<DeliveryId> hand_over(InstanceId instance, const std::vector<TestEvent>& events,
+                                    const std::vector<RunId>& runs);
   std::uint64_t instances_ = 0;
   std::uint64_t deliveries_ = 0;
+  std::map<DeliveryId, RunId> runs_;
 };
 
-// True when the process is there and no zombie.
-bool process_lives(int pid);
+// Path of a program that is this one and runs as a host with the given isolation: best, user_namespace, none.
+std::string host_program(const std::string& isolation);
+
 // Reads a number that a step has written; none while the file is not there.
 std::optional<int> number_in(const std::filesystem::path& file);
 
