@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/documents.h"
 
-#include <boost/json/parse.hpp>
 #include <fmt/format.h>
-#include <optional>
 #include <utility>
-#include <yaml-cpp/depthguard.h>
-#include <yaml-cpp/yaml.h>
 
 #include "base/utf8.h"
 #include "cli/json_text.h"
+#include "cli/yaml_reader.h"
 
 namespace dhub::cli {
 namespace {
@@ -17,108 +14,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kMostText = 8U << 20;
-constexpr std::size_t kMostExpanded = 16U << 20;
-constexpr std::size_t kMostValues = 100'000;
-constexpr int kMostDepth = 64;
-
-// A plain scalar as JSON would read it; none when it is text.
-std::optional<json::value> plain_value(const std::string& text) {
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return json::value(nullptr);
-  if (text == "true" || text == "True" || text == "TRUE") return json::value(true);
-  if (text == "false" || text == "False" || text == "FALSE") return json::value(false);
-  if (text.front() != '-' && (text.front() < '0' || text.front() > '9')) return std::nullopt;
-  json::error_code ec;
-  json::value number = json::parse(text, ec);
-  if (ec || !number.is_number()) return std::nullopt;
-  return number;
-}
-
-// Turns the nodes of one YAML document into JSON, counting what aliases expand to on the way.
-class YamlReader {
- public:
-  explicit YamlReader(std::string name) : name_(std::move(name)) {}
-
-  Result<Document> read(const YAML::Node& root) {
-    Document document;
-    lines_ = &document.lines;
-    ASSIGN_OR_RETURN(document.value, convert(root, "", 0));
-    return document;
-  }
-
- private:
-  tl::unexpected<Error> at(const YAML::Node& node, const std::string& what) const {
-    return fail(ErrorCode::Malformed,
-                fmt::format("{}:{}:{}: {}", name_, node.Mark().line + 1, node.Mark().column + 1, what));
-  }
-
-  Result<json::value> convert(const YAML::Node& node, const std::string& pointer, int depth) {
-    if (depth > kMostDepth) return at(node, fmt::format("this is nested more than {} levels deep", kMostDepth));
-    bytes_ += node.IsScalar() ? node.Scalar().size() : 0;
-    if (++values_ > kMostValues || bytes_ > kMostExpanded)
-      return at(node, fmt::format("with its aliases expanded this is more than {} values or {} bytes", kMostValues,
-                                  kMostExpanded));
-    lines_->emplace(pointer, node.Mark().line + 1);
-    if (node.IsMap()) return convert_map(node, pointer, depth);
-    if (node.IsSequence()) return convert_sequence(node, pointer, depth);
-    return convert_scalar(node);
-  }
-
-  Result<json::value> convert_map(const YAML::Node& node, const std::string& pointer, int depth) {
-    json::object object;
-    for (const auto& entry : node) {
-      if (!entry.first.IsScalar()) return at(entry.first, "a key must be a plain word or a string");
-      const std::string& key = entry.first.Scalar();
-      if (key == "<<" && entry.first.Tag() == "?")
-        return at(entry.first, "merge keys (<<) are not supported; write the fields out");
-      if (object.contains(key)) return at(entry.first, fmt::format("the key '{}' stands here twice", key));
-      bytes_ += key.size();
-      const std::string below = pointer + '/' + pointer_token(key);
-      ASSIGN_OR_RETURN(object[key], convert(entry.second, below, depth + 1));
-      (*lines_)[below] = entry.first.Mark().line + 1;  // the key's line: what an editor should jump to
-    }
-    return json::value(std::move(object));
-  }
-
-  Result<json::value> convert_sequence(const YAML::Node& node, const std::string& pointer, int depth) {
-    json::array array;
-    for (const auto& item : node) {
-      ASSIGN_OR_RETURN(json::value value, convert(item, pointer + '/' + std::to_string(array.size()), depth + 1));
-      array.push_back(std::move(value));
-    }
-    return json::value(std::move(array));
-  }
-
-  Result<json::value> convert_scalar(const YAML::Node& node) const {
-    if (node.IsNull()) return json::value(nullptr);
-    const std::string& text = node.Scalar();
-    const std::string& tag = node.Tag();
-    if (tag == "!" || tag == "tag:yaml.org,2002:str") return json::value(text);
-    if (tag != "?" && !tag.empty()) return at(node, fmt::format("the tag {} is not supported; only !!str is", tag));
-    return plain_value(text).value_or(json::value(text));
-  }
-
-  std::string name_;
-  std::map<std::string, int>* lines_ = nullptr;
-  std::size_t values_ = 0;
-  std::size_t bytes_ = 0;
-};
-
-Result<std::vector<Document>> parse_yaml(std::string_view text, const std::string& name) {
-  try {
-    YamlReader reader(name);
-    std::vector<Document> documents;
-    for (const YAML::Node& root : YAML::LoadAll(std::string(text))) {
-      if (!root || root.IsNull()) continue;
-      ASSIGN_OR_RETURN(Document document, reader.read(root));
-      documents.push_back(std::move(document));
-    }
-    return documents;
-  } catch (const YAML::Exception& e) {
-    const bool deep = dynamic_cast<const YAML::DeepRecursion*>(&e) != nullptr;  // its own text is "bad file"
-    const std::string what = deep ? "this is nested too deeply" : e.msg;
-    return fail(ErrorCode::Malformed, fmt::format("{}:{}:{}: {}", name, e.mark.line + 1, e.mark.column + 1, what));
-  }
-}
 
 bool begins_like_json(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r\n");
@@ -243,7 +138,9 @@ class YamlWriter {
 Result<std::vector<Document>> parse_documents(std::string_view text, const std::string& name) {
   if (text.size() > kMostText)
     return fail(ErrorCode::TooLarge, fmt::format("{} is larger than {} bytes", name, kMostText));
-  if (!is_utf8(text)) return fail(ErrorCode::Malformed, fmt::format("{} is not UTF-8 text", name));
+  // With NULs among them the YAML library would take the bytes for another encoding.
+  if (!is_utf8(text) || text.find('\0') != std::string_view::npos)
+    return fail(ErrorCode::Malformed, fmt::format("{} is not UTF-8 text", name));
   if (!begins_like_json(text)) return parse_yaml(text, name);
   auto value = parse_json(text);
   if (value) return std::vector<Document>{{std::move(*value), {}}};

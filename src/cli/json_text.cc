@@ -5,6 +5,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <cmath>
 #include <fmt/format.h>
 #include <set>
 #include <string>
@@ -70,6 +71,13 @@ struct DuplicateKeyHandler {
   bool on_comment(Text, Ec&) { return true; }
 };
 
+// Reads back as the same number, and as one with a fraction or exponent.
+std::string number_text(double number) {
+  if (!std::isfinite(number)) return number > 0 ? "1e999" : "-1e999";  // beyond a double; JSON has no other word
+  std::string text = fmt::format("{}", number);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
 void append_compact(std::string& out, const boost::json::value& value) {
   if (value.is_object()) {
     char before = '{';
@@ -88,7 +96,7 @@ void append_compact(std::string& out, const boost::json::value& value) {
   } else if (value.is_string()) {
     out += quote_json({value.get_string().data(), value.get_string().size()});
   } else if (value.is_double()) {
-    out += fmt::format("{}", value.get_double());
+    out += number_text(value.get_double());
   } else {
     out += boost::json::serialize(value);
   }
