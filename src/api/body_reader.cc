@@ -95,7 +95,7 @@ std::optional<Response> check_no_body(const Request& request) {
   if (!json) return json.error();
   if (json->members.empty()) return std::nullopt;
   return error_response(
-      invalid_body({{"/" + escaped(json->members[0].first), "this call takes no body; use parameters of the URL"}}));
+      invalid_body({{"/" + escaped(json->members[0].name), "this call takes no body; use parameters of the URL"}}));
 }
 
 ObjectReader::ObjectReader(const Json& object, std::string pointer, std::span<const std::string_view> known,

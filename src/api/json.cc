@@ -113,7 +113,7 @@ class Walker {
       const bool keep = out != nullptr && inside;
       const bool opaque = level == 1 && name == rules_.opaque_member;
       if (keep && too_many()) return false;
-      Json* child = keep ? &out->members.emplace_back(std::string(name), Json{}).second : nullptr;
+      Json* child = keep ? &out->members.emplace_back(Json::Member{std::string(name), Json{}}).value : nullptr;
       if (!walk(field.value(), child, keep && !opaque, level + 1)) return false;
     }
     return true;

@@ -23,10 +23,16 @@ struct Json {
   std::string text;  // of a string: decoded; of a number: as it was written
   std::string_view raw;
   std::vector<Json> items;
-  std::vector<std::pair<std::string, Json>> members;
+  struct Member;  // a pair of name and value; std::pair needs the whole type
+  std::vector<Member> members;
 
   [[nodiscard]] const Json* find(std::string_view name) const;
   [[nodiscard]] bool is(Kind wanted) const { return kind == wanted; }
+};
+
+struct Json::Member {
+  std::string name;
+  Json value;
 };
 
 // How strict a text is read, and what is kept of it.
