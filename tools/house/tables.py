@@ -76,7 +76,7 @@ BANNED_CPP = [
     ("detach", r"\.\s*detach\s*\(\s*\)", set(), "keep the handle and join it: nothing outlives its owner"),
     ("environment", r"\b(secure_)?getenv\s*\(", {"base", "wiring", "cli", "tests"},
      "read the environment in wiring or cli and hand the value down"),
-    ("stdout", r"\bstd::cout\b|(?<![\w:])(std::)?(printf|puts)\s*\(", {"cli", "wiring", "apps"},
+    ("stdout", r"\bstd::cout\b|(?<![\w:])(std::)?(printf|puts)\s*\(", {"cli", "wiring", "apps", "tests"},
      "stdout is for the data of client verbs; log, or return a Result"),
     ("coroutine", r"\bco_(await|return|yield)\b", set(),
      "use callbacks: g++ 12.2 destroys temporaries inside co_await expressions twice"),
