@@ -125,6 +125,7 @@ class CommandLine {
     setting("--listen", "listen", "HOST:PORT to listen on (default: 127.0.0.1:8080; port 0 picks a free one)");
     setting("--log-format", "log.format", "logfmt or json");
     setting("--log-level", "log.level", "debug, info, warn or error");
+    setting("--auth", "auth", "on (default), or off: nobody needs a token; only when listening on this machine alone");
     app->add_flag_callback(
         "--insecure-http", [this] { server_.settings["insecure_http"] = "true"; },
         "Listen beyond this machine although nothing encrypts the connections");

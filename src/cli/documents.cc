@@ -104,7 +104,7 @@ class YamlWriter {
     if (value.is_object()) {
       for (const auto& [key, member] : value.get_object()) {
         start();
-        out_ += text({key.data(), key.size()}) + ':';
+        write_key(text({key.data(), key.size()}), depth);
         after_key(member, depth);
       }
       return;
@@ -119,6 +119,18 @@ class YamlWriter {
         scalar(item, depth);
       }
     }
+  }
+
+  // A key of more than 1,024 characters must be marked as one.
+  void write_key(const std::string& key, std::size_t depth) {
+    constexpr std::size_t kLongestBareKey = 1000;
+    if (key.size() > kLongestBareKey) {
+      out_ += "? " + key + '\n';
+      indent(depth);
+    } else {
+      out_ += key;
+    }
+    out_ += ':';
   }
 
   void after_key(const json::value& member, std::size_t depth) {

@@ -168,6 +168,12 @@ TEST(Documents, JsonIsIndentedAndItsNumbersStay) {
             R"({"a":1.5,"b":0.1,"c":3,"d":[true,null]})");
 }
 
+TEST(Documents, LongKeysAreReadableAsWell) {
+  const std::string key(2000, 'k');
+  const json::value value = json::parse("[{\"" + key + "\": {\"" + key + "\": [1]}, \"b\": 2}]");
+  EXPECT_EQ(read(to_yaml(value)), json::serialize(value));
+}
+
 TEST(Documents, OutputCannotDriveATerminal) {
   const json::value value = json::object{{"a", "x\x1b[2J\xc2\x9b\xe2\x80\xae\ny"}};
   for (const std::string& text : {to_json(value), to_yaml(value)}) {

@@ -68,6 +68,13 @@ Status read_python(const std::string& text, Config& config) {
   return {};
 }
 
+Status read_auth(const std::string& text, Config& config) {
+  if (text != "on" && text != "off")
+    return fail(ErrorCode::InvalidArgument, fmt::format("'{}' is neither on nor off.", text.substr(0, 64)));
+  config.auth = text == "on";
+  return {};
+}
+
 Status read_topics(const std::string& text, Config&) {
   if (text == "embedded") return {};
   return fail(ErrorCode::Unsupported, fmt::format("'{}' is not served yet; topics are embedded.", text.substr(0, 64)));
@@ -82,6 +89,7 @@ struct Known {
 constexpr std::array kKnown = {
     Known{"listen", "127.0.0.1:8080", &read_listen},
     Known{"data", "", &read_data},
+    Known{"auth", "on", &read_auth},
     Known{"insecure_http", "false",
           [](const std::string& t, Config& c) { return read_into(c.insecure_http, parse_switch, t); }},
     Known{"log.format", "logfmt",
@@ -207,6 +215,11 @@ void warn_of_near_misses(const Environment& environment, Config& config) {
 }
 
 Status check_together(const Config& config) {
+  if (!is_loopback(config.host) && !config.auth)
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("auth: without it everybody who reaches {} is its administrator; it can be off only when "
+                            "the server listens on this machine alone.",
+                            config.host));
   if (!is_loopback(config.host) && !config.insecure_http)
     return fail(
         ErrorCode::InvalidArgument,

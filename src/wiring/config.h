@@ -24,6 +24,7 @@ struct Setting {
 struct Config {
   std::string host;
   std::uint16_t port = 0;
+  bool auth = true;
   bool insecure_http = false;
   std::string data;  // absolute
   LogFormat log_format = LogFormat::Logfmt;

@@ -122,6 +122,13 @@ TEST_F(ConfigTest, BeyondThisMachineOnlyWhenItIsSaid) {
     EXPECT_TRUE(read_config({{{"listen", listen}}, ""}, home_)) << listen;
 }
 
+TEST_F(ConfigTest, WithoutAuthenticationOnlyForThisMachine) {
+  EXPECT_TRUE(read_config({}, home_)->auth);
+  EXPECT_FALSE(read_config({{}, write("auth: off\n")}, home_)->auth);
+  EXPECT_FALSE(read_config({{{"auth", "false"}}, ""}, home_));
+  EXPECT_FALSE(read_config({{{"auth", "off"}, {"listen", "0.0.0.0:80"}, {"insecure_http", "true"}}, ""}, home_));
+}
+
 TEST_F(ConfigTest, AnAddressIsHostAndPort) {
   for (const char* text : {"", "8080", ":8080", "host", "host:", "host:x", "host:65536", "host:-1", "::1:80", "[]:80"})
     EXPECT_FALSE(parse_address(text)) << text;

@@ -73,6 +73,7 @@ int serve(const cli::ServerFlags& flags, const Environment& environment, cli::Co
                           {"version", std::string(kVersion)},
                           {"data", config->data},
                           {"admin_token_file", (*server)->admin_token_path()}});
+  if (!config->auth) logger.warn("authentication is off: every process of this machine may do everything");
   console.out << "dhub serves on " << (*server)->url() << std::endl;
   const StopSignals::Wakeup first = signals.wait(std::nullopt);
   logger.info("ending; a second signal ends at once",

@@ -27,7 +27,7 @@ constexpr Duration kPatience = std::chrono::seconds(30);
 // A server in a process of its own, as `dhub serve` runs it.
 class Server {
  public:
-  explicit Server(const std::string& data, const std::string& listen = "127.0.0.1:0") {
+  explicit Server(const std::string& data, const std::string& listen = "127.0.0.1:0", const std::string& auth = "on") {
     int ends[2];
     if (::pipe(ends) != 0) std::abort();
     pid_ = ::fork();
@@ -37,7 +37,7 @@ class Server {
       ::close(ends[0]);
       ::close(ends[1]);
       cli::Console console{std::cout, std::cerr, std::cin, 80};
-      const int exit = serve({{{"listen", listen}, {"data", data}}, ""}, {}, console);
+      const int exit = serve({{{"listen", listen}, {"data", data}, {"auth", auth}}, ""}, {}, console);
       std::cout.flush();
       ::_exit(exit);
     }
@@ -151,6 +151,12 @@ TEST_F(ServeTest, WithoutTheTokenNothingIsAnswered) {
   cli::HttpRequest request;
   request.url = server.url() + "/api/v1/pipelines";
   EXPECT_EQ(cli::HttpClient().send(request)->status, 401);
+}
+
+TEST_F(ServeTest, WithAuthenticationOffNoTokenIsMade) {
+  const Server server(data_, "127.0.0.1:0", "off");
+  EXPECT_EQ(dhub({"pipelines", "list"}).exit, 0);
+  EXPECT_FALSE(std::filesystem::exists(data_ + "/admin-token"));
 }
 
 TEST_F(ServeTest, ASecondServerOnTheDirectoryHarmsNothing) {

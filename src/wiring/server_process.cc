@@ -152,7 +152,10 @@ ServerProcess::~ServerProcess() = default;
 
 Result<std::unique_ptr<ServerProcess>> ServerProcess::start(const Config& config, Logger& logger) {
   ASSIGN_OR_RETURN(auto store, store::Store::open(store_options(config, logger)));
-  ASSIGN_OR_RETURN(AdminToken token, ensure_admin_token(config.data));
+  AdminToken token;
+  if (config.auth) {
+    ASSIGN_OR_RETURN(token, ensure_admin_token(config.data));
+  }
   // Left behind by a server that was killed; from here on the directory is ours.
   remove_server_file(config.data);
   auto parts = std::make_unique<Parts>(config, logger, std::move(store));

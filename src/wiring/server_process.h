@@ -24,6 +24,7 @@ class ServerProcess {
   ServerProcess& operator=(const ServerProcess&) = delete;
 
   [[nodiscard]] const std::string& url() const;
+  // Empty when nobody has to authenticate.
   [[nodiscard]] const std::string& admin_token_path() const;
   // /readyz answers 503 from here on; what is in flight gets `grace` to finish, nothing new begins. `done` is called
   // once, on another thread.
