@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -288,6 +290,38 @@ TEST_P(EventLogConformance, ConcurrentPublishersLoseNothingAndKeepTheirOwnOrder)
     EXPECT_EQ(std::stoi(values[i].substr(colon + 1)), next[values[i].substr(0, colon)]++);
     EXPECT_EQ(values[i + 1], values[i] + "b") << "a request is never split by another";
   }
+}
+
+TEST_P(EventLogConformance, AReaderThatFollowsTheWatchSeesEveryMessageWhileTheyArePublished) {
+  constexpr int kMessages = 300;
+  const TopicUid uid = log().ensure_topic("orders")->uid;
+  std::mutex mutex;
+  std::condition_variable grew;
+  bool word = true;
+  const auto watch = log().watch(uid, [&] {
+    std::lock_guard lock(mutex);
+    word = true;
+    grew.notify_one();
+  });
+  std::jthread publisher([this] {
+    for (int i = 0; i < kMessages; ++i) EXPECT_TRUE(publish(log(), to_topic("orders", {text(std::to_string(i))})));
+  });
+  std::vector<std::string> seen;
+  Offset at{};
+  while (seen.size() < kMessages) {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(grew.wait_for(lock, std::chrono::seconds(30), [&] { return word; })) << "word of growth was lost";
+    word = false;
+    lock.unlock();
+    for (bool end = false; !end;) {
+      const auto read = log().read(uid, {}, at, 100);
+      ASSERT_TRUE(read) << read.error().message;
+      for (const auto& record : read->batch->records) seen.emplace_back(*record.value);
+      at = read->next_offset;
+      end = read->end_reached;
+    }
+  }
+  for (int i = 0; i < kMessages; ++i) EXPECT_EQ(seen[static_cast<std::size_t>(i)], std::to_string(i));
 }
 
 }  // namespace dhub::conformance

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <atomic>
+#include <future>
 #include <gtest/gtest.h>
 #include <mutex>
 #include <thread>
@@ -33,8 +34,8 @@ class FaultyDisk : public testing::Test {
   Result<std::vector<Placement>> send(const std::string& value) {
     return publish(harness_->event_log(), to_topic("orders", {text(value)}));
   }
-  std::vector<std::string> stored() {
-    const auto topic = harness_->event_log().topic("orders");
+  std::vector<std::string> stored(const std::string& name = "orders") {
+    const auto topic = harness_->event_log().topic(name);
     return topic ? values_of(read_all(harness_->event_log(), topic->uid)) : std::vector<std::string>{};
   }
   PositionUid start_pipeline() {
@@ -113,6 +114,40 @@ TEST_F(FaultyDisk, WhereverInATransactionTheDiskIsFullNothingOfItIsStored) {
   EXPECT_EQ(stored(), expected);
 }
 
+TEST_F(FaultyDisk, APublishThatFillsTheDiskDoesNotTakeACommitDownWithIt) {
+  const auto owner = harness_->journal().load(start_pipeline());
+  std::promise<void> blocked;
+  std::promise<void> go_on;
+  std::atomic<bool> first{true};
+  const auto watch = harness_->event_log().watch(harness_->event_log().topic("orders")->uid, [&] {
+    if (!first.exchange(false)) return;
+    blocked.set_value();
+    go_on.get_future().get();
+  });
+  harness_->event_log().publish(to_topic("orders", {text("x")}), [](const Result<std::vector<Placement>>&) {});
+  blocked.get_future().get();
+  // Both wait for the same transaction; it is too large for the disk, the commit alone is not.
+  std::promise<ErrorCode> refused;
+  harness_->event_log().publish(to_topic("orders", {text(std::string(1U << 20, 'x'))}),
+                                [&](const Result<std::vector<Placement>>& placed) {
+                                  refused.set_value(placed ? ErrorCode::Internal : placed.error().code);
+                                });
+  std::promise<bool> applied;
+  harness_->journal().commit(finish(*owner, 1), [&](const Result<CommitAnswer>& answer) {
+    applied.set_value(answer && *answer == CommitAnswer::Applied);
+  });
+  std::atomic<int> writes{0};
+  vfs_.decide([&](const std::string&, Call call) {
+    return call == Call::Write && ++writes == 100 ? Fault::NoSpace : Fault::None;
+  });
+  go_on.set_value();
+  EXPECT_TRUE(applied.get_future().get());
+  vfs_.heal();
+  EXPECT_EQ(refused.get_future().get(), ErrorCode::StorageFull);
+  EXPECT_EQ(stored(), std::vector<std::string>{"x"});
+  EXPECT_GE(writes, 100);
+}
+
 TEST_F(FaultyDisk, AFailedSyncIsFatalAndAcksNothing) {
   ASSERT_TRUE(send("before"));
   vfs_.decide([](const std::string&, Call call) { return call == Call::Sync ? Fault::Io : Fault::None; });
@@ -156,6 +191,7 @@ TEST_F(FaultyDisk, APowerCutKeepsEveryAckedMessageAndCommit) {
     ASSERT_TRUE(owner) << owner.error().message;
     ASSERT_GE(owner->partitions.at(0).cursor.value, next_offset) << "an acked commit is gone";
     next_offset = owner->partitions.at(0).cursor.value;
+    ASSERT_EQ(stored("out").size(), static_cast<std::size_t>(next_offset)) << "output and cursor are one";
     // A cut between two writes, anywhere in what follows.
     std::atomic<std::uint64_t> left{random.below(120)};
     vfs_.decide([&](const std::string&, Call) {
@@ -172,6 +208,7 @@ TEST_F(FaultyDisk, APowerCutKeepsEveryAckedMessageAndCommit) {
       auto content = finish(*owner, seq);
       content.finished[0].first = Offset{next_offset};
       content.partitions[0].cursor = Offset{next_offset + 1};
+      content.publications = {{"out", text(std::to_string(next_offset))}};
       if (conformance::commit(harness_->journal(), content)) ++next_offset;
     }
     vfs_.cut_power();

@@ -34,6 +34,8 @@ void Readers::close() {
 }
 
 void Readers::give_back(std::unique_ptr<Connection> db) {
+  // One whose transaction could not be ended would keep the log from being copied.
+  if (db->in_transaction()) return;
   idle_.with([&](Idle& idle) {
     if (!idle.closed && idle.connections.size() < kMostIdle) idle.connections.push_back(std::move(db));
   });

@@ -290,6 +290,24 @@ TEST(Store, AMissingBatchIsToldAndNotPassedOver) {
   EXPECT_EQ(code_of(harness.event_log().read(uid, {}, Offset{1}, 1U << 20)), ErrorCode::Corruption);
 }
 
+TEST(Store, APartitionThatThePositionDoesNotKnowStartsAtZero) {
+  StoreHarness harness;
+  TopicSettings settings;
+  settings.partitions = 2;
+  StartTrigger start;
+  start.pipeline = harness.catalog().create_pipeline(conformance::pipeline_content("p"))->uid;
+  start.version = Version{1};
+  start.topic = harness.event_log().create_topic("orders", settings)->uid;
+  const auto position = harness.catalog().start_trigger(start)->trigger.position;
+  harness.close();
+  edit(harness, "DELETE FROM position_partitions WHERE partition=1");
+  harness.open();
+  const auto loaded = harness.journal().load(position);
+  ASSERT_EQ(loaded->partitions.size(), 2U);
+  EXPECT_EQ(loaded->partitions[1].partition, PartitionId{1});
+  EXPECT_EQ(loaded->partitions[1].cursor, Offset{0});
+}
+
 TEST(Store, RunDetailsAreARingBySizeAndAge) {
   StoreOptions options;
   options.run_detail_bytes = 2U << 20;

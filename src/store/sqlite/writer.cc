@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "base/check.h"
-
 namespace dhub::store {
 namespace {
 
@@ -69,6 +67,7 @@ WriterCounters Writer::counters() const {
 }
 
 void Writer::loop() {
+  writing_thread_ = std::this_thread::get_id();
   while (wait_for_work()) {
     run_group();
     answer_refused();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "store/sqlite/appender.h"
@@ -139,11 +141,13 @@ class Writer {
   WriterCounters counters_;
   bool stopping_ = false;
 
+  std::atomic<std::thread::id> writing_thread_{};
   std::jthread thread_;
 };
 
 template <typename T, typename F>
 Result<T> Writer::call(WriteKind kind, F work) {
+  CHECK(std::this_thread::get_id() != writing_thread_.load());  // it would wait for itself
   // Shared: std::function copies, and the writer may still be inside set_value when the caller goes on.
   auto result = std::make_shared<Result<T>>(fail(ErrorCode::Internal, "The store did not run the request."));
   auto promise = std::make_shared<std::promise<Status>>();
