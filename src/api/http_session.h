@@ -3,9 +3,9 @@
 
 #include <atomic>
 #include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -23,7 +23,7 @@ namespace dhub::api {
 
 // Only http_session.cc and server.cc include this: it brings Asio along.
 
-using Strand = boost::asio::strand<boost::asio::io_context::executor_type>;
+using Strand = boost::asio::strand<boost::asio::thread_pool::executor_type>;
 using Socket = boost::asio::ip::tcp::socket::rebind_executor<Strand>::other;
 
 // Is there still a server to answer through? Shared with every Reply, because a reply may come after the server's end.

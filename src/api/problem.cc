@@ -74,9 +74,10 @@ std::string to_json(const Problem& problem, std::string_view instance, std::stri
       .field("type", "urn:dhub:problem:" + problem.code)
       .field("title", problem.title)
       .field("status", problem.status)
-      .field("detail", problem.detail);
-  if (!instance.empty()) out.field("instance", instance);
-  out.field("code", problem.code).field("trace_id", trace_id);
+      .field("detail", problem.detail)
+      .field("instance", instance)
+      .field("code", problem.code)
+      .field("trace_id", trace_id);
   if (!problem.errors.empty()) {
     out.key("errors").begin_list();
     for (const auto& error : problem.errors)

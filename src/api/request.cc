@@ -17,18 +17,6 @@ int hex_digit(char c) {
   return -1;
 }
 
-// For problems and logs: what is not printable ASCII is shown encoded.
-std::string printable_path(std::string_view path) {
-  std::string out;
-  for (const char c : path) {
-    if (c > 0x20 && c < 0x7f)
-      out += c;
-    else
-      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 template <typename Take>
 bool for_each_part(std::string_view text, char separator, const Take& take) {
   while (true) {
@@ -80,6 +68,17 @@ const char* to_string(Method method) {
       return "other";
   }
   return "other";
+}
+
+std::string printable_path(std::string_view path) {
+  std::string out;
+  for (const char c : path) {
+    if (c > 0x20 && c < 0x7f)
+      out += c;
+    else
+      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
 }
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {

@@ -41,6 +41,9 @@ struct Request {
 // decodable. A slash at the end of the path counts for nothing.
 [[nodiscard]] Status parse_target(std::string_view target, Request& request);
 
+// A path as problems and logs may show it: what is not printable ASCII is encoded.
+[[nodiscard]] std::string printable_path(std::string_view path);
+
 // Undoes %XX (and, in queries, '+'); nothing when a % is not followed by two hex digits.
 [[nodiscard]] std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
 

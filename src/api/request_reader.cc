@@ -18,6 +18,7 @@ namespace http = boost::beast::http;
 using boost::beast::error_code;
 using boost::beast::string_view;
 
+constexpr std::size_t kLastChunk = 5;           // "0", CR LF, CR LF
 constexpr std::size_t kMostChunkHeader = 4096;  // of size, extensions or trailers that are not whole yet
 
 std::string_view view(string_view text) {
@@ -83,6 +84,7 @@ class Parser : public http::basic_parser<true> {
       return;
     }
     target_ = std::string(view(target));
+    request_.path = printable_path(std::string_view(target_).substr(0, target_.find('?')));
   }
 
   void on_response_impl(int, string_view, int, error_code&) override {}
@@ -256,6 +258,8 @@ ReadState RequestReader::Parts::parse_head(std::string_view& input, std::size_t 
 
 ReadState RequestReader::Parts::read_body(std::string_view& input) {
   if (input.empty()) return ReadState::NeedMore;
+  // Beast asserts this when the last chunk comes in pieces. At least as many bytes follow in any chunked body.
+  if (parser->chunked() && input.size() < kLastChunk) return ReadState::NeedMore;
   error_code error;
   const std::size_t taken = parser->put(boost::asio::const_buffer(input.data(), input.size()), error);
   input.remove_prefix(taken);
@@ -313,7 +317,7 @@ bool RequestReader::begun() const {
 }
 
 bool RequestReader::keep_alive() const {
-  return parts_->parser && parts_->parser->keep_alive();
+  return parts_->parser && parts_->parser->is_header_done() && parts_->parser->keep_alive();
 }
 
 bool RequestReader::expects_continue() const {

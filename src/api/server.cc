@@ -2,8 +2,6 @@
 #include "api/server.h"
 
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -12,7 +10,6 @@
 #include <fmt/format.h>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "api/http_session.h"
@@ -26,7 +23,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr int kSocketThreads = 2;
+constexpr std::size_t kSocketThreads = 2;
 constexpr std::size_t kStoreThreads = 4;
 constexpr Duration kAcceptPause = milliseconds(100);
 
@@ -89,7 +86,6 @@ struct Server::Parts {
                     [this](std::function<void()> task) { return run_blocking(std::move(task)); }} {}
 
   Status listen();
-  void run();
   void accept();
   void on_accept(const error_code& error, Socket socket);
   bool run_blocking(std::function<void()> task);
@@ -110,12 +106,11 @@ struct Server::Parts {
   std::mutex stop_mutex;
   bool stopped = false;
 
-  asio::io_context io;
-  SessionList sessions;  // before the io_context goes, the connections do
+  asio::thread_pool io{kSocketThreads};
+  SessionList sessions;  // before its context goes, the connections do
   tcp::acceptor acceptor{io};
   asio::steady_timer accept_pause{io};
   asio::thread_pool store_calls{kStoreThreads};
-  std::vector<std::jthread> threads;
 };
 
 Status Server::Parts::listen() {
@@ -139,11 +134,6 @@ Status Server::Parts::listen() {
   if (error) return unavailable(error);
   url = make_url(options.host, bound.port());
   return {};
-}
-
-void Server::Parts::run() {
-  accept();
-  for (int i = 0; i < kSocketThreads; ++i) threads.emplace_back([this] { io.run(); });
 }
 
 void Server::Parts::accept() {
@@ -211,13 +201,13 @@ void Server::Parts::stop(Duration deadline) {
   store_calls.stop();
   store_calls.join();
   io.stop();
-  threads.clear();
+  io.join();
 }
 
 Result<std::unique_ptr<Server>> Server::create(ServerOptions options, Services services) {
   auto parts = std::make_unique<Parts>(std::move(options), std::move(services));
   RETURN_IF_ERROR(parts->listen());
-  parts->run();
+  parts->accept();
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 
