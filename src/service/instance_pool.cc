@@ -26,8 +26,6 @@ void InstancePool::use(InstanceSpecRef spec, const Scaling& scaling) {
   start_failure_.reset();
   no_start_before_.reset();
   start_delay_ = Duration::zero();
-  for (auto& member : members_)
-    if (member.version != spec_->version && member.state != State::Draining) drain(member);
 }
 
 InstancePool::Member* InstancePool::find(InstanceId instance) {
@@ -37,12 +35,11 @@ InstancePool::Member* InstancePool::find(InstanceId instance) {
 }
 
 std::optional<Instant> InstancePool::rescale(const Workload& work, const Now& now) {
+  note_idleness(now);
+  end_older_versions();
   const auto seen = observe(work, now);
   auto plan = scaling::decide(seen, scaling_);
-  if (plan.start > 0 && no_start_before_ && now.mono < *no_start_before_) {
-    plan.start = 0;
-    plan.reconsider_at = plan.reconsider_at ? std::min(*plan.reconsider_at, *no_start_before_) : *no_start_before_;
-  }
+  hold_back(plan, now);
   // The sentence is made when the decision changes, not for every event.
   if (plan.wanted != wanted_ || plan.start > 0 || plan.drain_idle > 0) reason_ = scaling::explain(seen, scaling_, plan);
   wanted_ = plan.wanted;
@@ -51,8 +48,31 @@ std::optional<Instant> InstancePool::rescale(const Workload& work, const Now& no
   return plan.reconsider_at;
 }
 
+// After a failed start the next one waits, and goes alone.
+void InstancePool::hold_back(scaling::Plan& plan, const Now& now) const {
+  if (plan.start == 0) return;
+  if (no_start_before_ && now.mono < *no_start_before_) {
+    plan.start = 0;
+    plan.reconsider_at = plan.reconsider_at ? std::min(*plan.reconsider_at, *no_start_before_) : *no_start_before_;
+    return;
+  }
+  if (!start_failure_) return;
+  const bool trying = std::any_of(members_.begin(), members_.end(),
+                                  [this](const Member& m) { return m.state == State::Starting && is_current(m); });
+  plan.start = trying ? 0 : 1;
+}
+
+// Not while they are busy: the engine may still make the version current again and use them.
+void InstancePool::end_older_versions() {
+  for (auto& member : members_) {
+    if (is_current(member) || member.state == State::Draining || member.was_busy) continue;
+    const bool known = member.state == State::Ready;
+    drain(member);
+    if (known) retire_(member.id);
+  }
+}
+
 scaling::Observations InstancePool::observe(const Workload& work, const Now& now) {
-  note_idleness(now);
   if (work.runnable + work.blocked + work.in_flight > 0) last_activity_ = now.mono;
   scaling::Observations seen;
   seen.now = now.mono;
@@ -62,8 +82,10 @@ scaling::Observations InstancePool::observe(const Workload& work, const Now& now
   seen.service_time = work.service_time;
   seen.last_activity = last_activity_;
   for (const auto& member : members_) {
-    if (member.state == State::Draining) {
+    if (member.state == State::Draining || !is_current(member)) {
       ++seen.leaving;
+      // Their events are not work for the instances that are counted here.
+      seen.in_flight -= static_cast<std::int64_t>(outstanding_(member.id).value_or(0));
     } else if (member.state == State::Starting) {
       ++seen.starting;
     } else if (member.was_busy) {
@@ -88,7 +110,7 @@ void InstancePool::note_idleness(const Now& now) {
 void InstancePool::start(std::int32_t count, const Now& now) {
   for (std::int32_t i = 0; i < count; ++i) {
     const InstanceId id = ids_.next();
-    members_.push_back({id, spec_->version, State::Starting, now.mono, false});
+    members_.push_back({id, spec_->version, State::Starting, now.mono, now.mono});
     backend_.start(id, spec_, listener_);
   }
 }
@@ -97,7 +119,8 @@ void InstancePool::drain_idle(std::int32_t count) {
   for (; count > 0; --count) {
     Member* longest = nullptr;
     for (auto& member : members_)
-      if (member.state == State::Ready && !member.was_busy && (longest == nullptr || member.since < longest->since))
+      if (member.state == State::Ready && is_current(member) && !member.was_busy &&
+          (longest == nullptr || member.since < longest->since))
         longest = &member;
     if (longest == nullptr) return;
     const InstanceId id = longest->id;
@@ -113,31 +136,46 @@ void InstancePool::drain(Member& member) {
 
 std::optional<Duration> InstancePool::on_ready(InstanceId instance, const Now& now) {
   Member* member = find(instance);
-  start_failure_.reset();
-  start_delay_ = Duration::zero();
-  no_start_before_.reset();
   if (member == nullptr || member->state != State::Starting) return std::nullopt;
-  const Duration took = now.mono - member->since;
   member->state = State::Ready;
   member->since = now.mono;
-  return took;
+  if (is_current(*member)) {
+    start_failure_.reset();
+    no_start_before_.reset();
+  }
+  return now.mono - member->started;
+}
+
+void InstancePool::on_outcomes(InstanceId instance) {
+  Member* member = find(instance);
+  if (member == nullptr || member->proven) return;
+  member->proven = true;
+  if (is_current(*member)) start_delay_ = Duration::zero();
 }
 
 void InstancePool::on_ended(const InstanceEnded& ended, const Now& now) {
-  const Member* member = find(ended.instance);
-  const bool current = member != nullptr && spec_ && member->version == spec_->version;
-  const bool never_ready = member != nullptr && member->state == State::Starting;
+  const Member* found = find(ended.instance);
+  if (found == nullptr) return;
+  const Member member = *found;
   std::erase_if(members_, [&](const Member& m) { return m.id == ended.instance; });
-  const bool failed = ended.reason == EndReason::FailedToStart || (ended.reason == EndReason::HostLost && never_ready);
-  if (!failed || !current) return;
-  start_failure_ = ended;
+  const bool by_itself = ended.reason != EndReason::Drained && ended.reason != EndReason::Killed;
+  if (!by_itself || member.proven || !is_current(member)) return;
+  const bool others_run = std::any_of(members_.begin(), members_.end(),
+                                      [this](const Member& m) { return m.state == State::Ready && is_current(m); });
+  if (!others_run) start_failure_ = ended;
+  // Those that were started together fail together, which counts once.
+  if (last_start_failure_ > member.started) return;
+  last_start_failure_ = now.mono;
   start_delay_ = std::clamp<Duration>(start_delay_ * 2, kFirstStartDelay, kLongestStartDelay);
   no_start_before_ = now.mono + start_delay_;
 }
 
 void InstancePool::drain_all() {
-  for (auto& member : members_)
-    if (member.state != State::Draining) drain(member);
+  for (auto& member : members_) {
+    if (member.state == State::Draining) continue;
+    if (member.state == State::Ready) backend_.recall(member.id);
+    drain(member);
+  }
 }
 
 void InstancePool::kill_all() {

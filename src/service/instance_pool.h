@@ -43,16 +43,20 @@ class InstancePool {
   InstancePool(ComputeBackend& backend, ComputeListener& listener, InstanceIds& ids, Outstanding outstanding,
                Retire retire);
 
-  // What new instances run. Instances of another version are drained.
+  // What new instances run. Instances of another version take no new events (the engine sees to that); rescale() ends
+  // each as soon as it is idle. Until then it can become the current version again.
   void use(InstanceSpecRef spec, const Scaling& scaling);
   // Starts and drains; answers when to ask again at the latest.
   std::optional<Instant> rescale(const Workload& work, const Now& now);
 
   // Answers how long the start took, none for an instance that is draining already.
   std::optional<Duration> on_ready(InstanceId instance, const Now& now);
-  // Failed starts put off the next one: 1 s, doubling to 30 s.
+  void on_outcomes(InstanceId instance);
+  // A start has failed when the instance ends by itself before it has brought an outcome. That puts off the next start:
+  // 1 s, doubling to 30 s until an outcome arrives; and until one is ready there is one at a time.
   void on_ended(const InstanceEnded& ended, const Now& now);
 
+  // What has not begun comes back, the rest finishes.
   void drain_all();
   void kill_all();
 
@@ -70,12 +74,17 @@ class InstancePool {
     InstanceId id{};
     Version version{};
     State state = State::Starting;
-    Instant since{};  // started, or idle since when Ready and idle
+    Instant started{};
+    Instant since{};  // ready, or idle since when Ready and idle
     bool was_busy = false;
+    bool proven = false;  // has brought an outcome
   };
 
   Member* find(InstanceId instance);
+  [[nodiscard]] bool is_current(const Member& member) const { return member.version == spec_->version; }
   void note_idleness(const Now& now);
+  void end_older_versions();
+  void hold_back(scaling::Plan& plan, const Now& now) const;
   void start(std::int32_t count, const Now& now);
   void drain_idle(std::int32_t count);
   void drain(Member& member);
@@ -93,6 +102,7 @@ class InstancePool {
   std::string reason_ = "No instances: nothing has happened yet.";
   std::optional<InstanceEnded> start_failure_;
   std::optional<Instant> no_start_before_;
+  Instant last_start_failure_{};
   Duration start_delay_{};
   Instant last_activity_{};
 };

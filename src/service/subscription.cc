@@ -11,14 +11,24 @@
 namespace dhub::service {
 namespace {
 
-constexpr std::size_t kReadBytes = 512 << 10;  // of one read of one partition
-constexpr std::int64_t kReadAhead = 16 << 10;  // runnable events beyond which reading waits
-constexpr Duration kReadAgain = std::chrono::seconds(1);
+// Topics are not cut off at their end and positions not moved past it, so one of them is not what it was.
+Status check_cursors(const LoadedPosition& loaded, const Topic& topic) {
+  for (const auto& range : topic.partitions)
+    for (const auto& partition : loaded.partitions)
+      if (partition.partition == range.partition && partition.cursor > range.end)
+        return fail(ErrorCode::Corruption,
+                    fmt::format("The trigger stands at offset {} of partition {}, but topic '{}' ends at {}: its data "
+                                "was replaced. Start the trigger again with from=earliest or from=latest.",
+                                partition.cursor, range.partition, topic.name, range.end));
+  return {};
+}
 
 }  // namespace
 
 Result<std::unique_ptr<Subscription>> Subscription::load(const World& world, TriggerSpec spec, OnEnd on_end) {
   ASSIGN_OR_RETURN(LoadedPosition loaded, world.journal.load(spec.trigger.position));
+  ASSIGN_OR_RETURN(const Topic topic, world.event_log.topic(spec.trigger.topic));
+  RETURN_IF_ERROR(check_cursors(loaded, topic));
   return std::unique_ptr<Subscription>(new Subscription(world, std::move(spec), std::move(loaded), std::move(on_end)));
 }
 
@@ -26,8 +36,9 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
     : world_(world),
       spec_(std::move(spec)),
       on_end_(std::move(on_end)),
-      engine_(engine_settings(spec_.trigger, spec_.definition, world.cores, world.seed), loaded, world.scheduler.now()),
       epoch_(loaded.owner_epoch),
+      engine_(engine_settings(spec_.trigger, spec_.definition, world.cores, world.seed), std::move(loaded),
+              world.scheduler.now()),
       pool_(
           world.backend, *this, world.instance_ids, [this](InstanceId id) { return engine_.outstanding(id); },
           [this](InstanceId id) { step([&](const Now& now) { engine_.instance_ended(id, now, out_); }); }),
@@ -38,48 +49,17 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
   paused_ = spec_.trigger.desired == DesiredState::Paused;
   watch_topic();
   unread_ = engine_.partitions();
+  for (const PartitionId partition : unread_) lag_.set_cursor(partition, engine_.view(partition).cursor);
+  note_ends();
   step([&](const Now& now) { engine_.set_paused(paused_, now, out_); });
 }
 
 Subscription::~Subscription() {
-  CHECK(pool_.size() == 0);
-}
-
-void Subscription::watch_topic() {
-  watch_ = world_.event_log.watch(
-      spec_.trigger.topic,
-      [this, posted = growth_posted_, alive = std::weak_ptr<char>(alive_), &scheduler = world_.scheduler] {
-        if (posted->exchange(true)) return;  // one task for all the growth until it runs
-        scheduler.post([this, posted, alive] {
-          posted->store(false);
-          if (alive.expired()) return;
-          unread_ = engine_.partitions();
-          read_on();
-        });
-      });
+  world_.scheduler.cancel(timer_);
+  world_.scheduler.cancel(grace_timer_);
 }
 
 // ---- the engine's turn ----
-
-// Steps do not nest: what happens while outputs are carried out (an instance retired) is settled in the same round.
-template <typename Step>
-void Subscription::step(Step&& step_engine) {
-  if (ended_) return;
-  if (stepping_) {
-    delivery::Outputs kept;
-    std::swap(kept, out_);
-    step_engine(world_.scheduler.now());
-    carry_out();
-    std::swap(kept, out_);
-    return;
-  }
-  stepping_ = true;
-  out_.clear();
-  step_engine(world_.scheduler.now());
-  carry_out();
-  stepping_ = false;
-  after_step();
-}
 
 void Subscription::carry_out() {
   for (const InstanceId instance : out_.recalls) world_.backend.recall(instance);
@@ -102,7 +82,9 @@ void Subscription::carry_out() {
 
 void Subscription::after_step() {
   if (ended_) return;
+  tell_losses();
   metrics_.count(engine_.tally());
+  metrics_.set_lag(lag_.lag());
   if (!unread_.empty()) post_read();
   rescale();
   arm_timer();
@@ -111,84 +93,27 @@ void Subscription::after_step() {
 
 void Subscription::hand_to_journal(JournalCommit commit) {
   const CommitSeq seq = commit.seq;
+  for (const auto& partition : commit.partitions) lag_.set_cursor(partition.partition, partition.cursor);
   world_.journal.commit(std::move(commit), [this, seq, alive = std::weak_ptr<char>(alive_),
                                             &scheduler = world_.scheduler](Result<CommitAnswer> answer) {
     scheduler.post([this, seq, alive, answer = std::move(answer)] {
-      if (alive.expired()) return;
-      commit_error_ = answer ? std::nullopt : std::optional(answer.error());
-      if (commit_error_) note_error(commit_error_->message);
-      step([&](const Now& now) { engine_.commit_answered(seq, answer, now, out_); });
+      if (!alive.expired()) commit_answered(seq, answer);
     });
   });
 }
 
-// ---- reading ----
-
-void Subscription::post_read() {
-  if (read_posted_ || stopping_) return;
-  if (engine_.demand().runnable > kReadAhead) return;  // outcomes will bring us here again
-  read_posted_ = true;
-  world_.scheduler.post([this, alive = std::weak_ptr<char>(alive_)] {
-    if (alive.expired()) return;
-    read_posted_ = false;
-    read_on();
-  });
-}
-
-// One read of each partition that has more, then the loop gets its turn again.
-void Subscription::read_on() {
-  if (stopping_ || ended_) return;
-  std::vector<PartitionId> rest;
-  for (const PartitionId partition : std::exchange(unread_, {}))
-    if (read_partition(partition)) rest.push_back(partition);
-  for (const PartitionId partition : rest)
-    if (std::find(unread_.begin(), unread_.end(), partition) == unread_.end()) unread_.push_back(partition);
-  const bool room =
-      std::any_of(unread_.begin(), unread_.end(), [&](PartitionId p) { return engine_.wants_read(p).has_value(); });
-  if (room) post_read();
-}
-
-// Answers whether there is more to read, now or when the window has moved.
-bool Subscription::read_partition(PartitionId partition) {
-  const auto from = engine_.wants_read(partition);
-  if (!from) return true;
-  auto read = world_.event_log.read(spec_.trigger.topic, partition, *from, kReadBytes);
-  if (!read) {
-    read_error_ = read.error();
-    note_error(read.error().message);
-    read_again_at_ = world_.scheduler.now().mono + kReadAgain;
-    arm_timer();
-    return false;
+void Subscription::commit_answered(CommitSeq seq, const Result<CommitAnswer>& answer) {
+  if (!answer) {
+    // Fenced by the seek that we are making way for: nothing is wrong.
+    const bool expected = stopping_ && answer.error().code == ErrorCode::Fenced;
+    if (!expected) note_error(answer.error().message);
+    if (!expected && !commit_error_) log(LogLevel::Error, "commit refused", {{"error", answer.error().message}});
+    commit_error_ = answer.error();
+  } else if (commit_error_) {
+    log(LogLevel::Info, "commits are stored again", {});
+    commit_error_.reset();
   }
-  read_error_.reset();
-  const auto& records = read->batch->records;
-  const bool gap = records.empty() ? read->next_offset > *from : records.front().offset > *from;
-  const delivery::ReadChunk chunk{read->batch, read->next_offset, gap ? log_start(partition) : Offset{0}};
-  step([&](const Now& now) { engine_.records(partition, chunk, now, out_); });
-  return !read->end_reached;
-}
-
-void Subscription::fetch(const delivery::Fetch& wanted) {
-  auto read = world_.event_log.read(spec_.trigger.topic, wanted.partition, wanted.offset, kReadBytes);
-  if (!read) {
-    // The log cannot be read now; the event keeps its turn and is asked for again.
-    read_error_ = read.error();
-    world_.scheduler.at(world_.scheduler.now().mono + kReadAgain, [this, wanted, alive = std::weak_ptr<char>(alive_)] {
-      if (!alive.expired()) fetch(wanted);
-    });
-    return;
-  }
-  read_error_.reset();
-  const delivery::ReadChunk chunk{read->batch, read->next_offset, log_start(wanted.partition)};
-  step([&](const Now& now) { engine_.fetched(wanted.partition, wanted.offset, chunk, now, out_); });
-}
-
-Offset Subscription::log_start(PartitionId partition) {
-  const auto topic = world_.event_log.topic(spec_.trigger.topic);
-  if (topic)
-    for (const auto& range : topic->partitions)
-      if (range.partition == partition) return range.start;
-  return Offset{0};
+  step([&](const Now& now) { engine_.commit_answered(seq, answer, now, out_); });
 }
 
 // ---- instances ----
@@ -204,18 +129,27 @@ void Subscription::on_ready(InstanceId instance) {
 
 void Subscription::on_outcomes(InstanceId instance, std::vector<Outcome> outcomes) {
   if (killed_) return;  // we killed them ourselves: nobody is charged, all of it runs again after the next start
+  pool_.on_outcomes(instance);
   step([&](const Now& now) { engine_.outcomes(instance, std::move(outcomes), now, out_); });
 }
 
 void Subscription::on_ended(const InstanceEnded& ended) {
   pool_.on_ended(ended, world_.scheduler.now());
+  if (ended.reason != EndReason::Drained && ended.reason != EndReason::Killed)
+    log(LogLevel::Warn, "instance ended by itself",
+        {{"instance", fmt::format("{}", ended.instance)},
+         {"reason", to_string(ended.reason)},
+         {"detail", ended.detail}});
   if (ended.reason == EndReason::FailedToStart) note_error(ended.detail);
   if (!killed_) step([&](const Now& now) { engine_.instance_ended(ended.instance, now, out_); });
   end_if_drained();
 }
 
 void Subscription::rescale() {
-  if (stopping_) return;
+  if (stopping_) {
+    reconsider_scaling_at_.reset();
+    return;
+  }
   const auto demand = engine_.demand();
   const bool needs_instances = !spec_.definition.steps.empty();
   const Workload work{needs_instances ? demand.runnable : 0, needs_instances ? demand.blocked : 0, demand.in_flight,
@@ -228,21 +162,27 @@ void Subscription::rescale() {
 }
 
 void Subscription::arm_timer() {
+  if (ended_) return;
   std::optional<Instant> at = engine_.wake_at();
   for (const auto& other : {reconsider_scaling_at_, read_again_at_})
     if (other && (!at || *other < *at)) at = other;
-  world_.scheduler.cancel(timer_);
-  timer_ = Scheduler::TimerId::None;
-  if (!at || ended_) return;
+  if (at == timer_at_) return;
+  world_.scheduler.cancel(std::exchange(timer_, Scheduler::TimerId::None));
+  timer_at_ = at;
+  if (!at) return;
   timer_ = world_.scheduler.at(*at, [this, alive = std::weak_ptr<char>(alive_)] {
-    if (alive.expired()) return;
-    const Now now = world_.scheduler.now();
-    if (read_again_at_ && *read_again_at_ <= now.mono) {
-      read_again_at_.reset();
-      unread_ = engine_.partitions();
-    }
-    step([&](const Now& at_now) { engine_.tick(at_now, out_); });
+    if (!alive.expired()) on_timer();
   });
+}
+
+void Subscription::on_timer() {
+  timer_ = Scheduler::TimerId::None;
+  timer_at_.reset();
+  if (read_again_at_ && *read_again_at_ <= world_.scheduler.now().mono) {
+    read_again_at_.reset();
+    unread_ = engine_.partitions();
+  }
+  step([&](const Now& now) { engine_.tick(now, out_); });
 }
 
 // ---- control ----
@@ -254,39 +194,46 @@ bool Subscription::can_switch_to(const TriggerSpec& spec) const {
 
 void Subscription::switch_to(TriggerSpec spec) {
   CHECK(can_switch_to(spec));
+  const bool other_version = spec.trigger.version != spec_.trigger.version;
   spec_ = std::move(spec);
   paused_ = spec_.trigger.desired == DesiredState::Paused;
-  step([&](const Now& now) {
-    engine_.set_paused(paused_, now, out_);
-    engine_.switch_version(version_settings(spec_.trigger, spec_.definition, world_.cores), now, out_);
-  });
   pool_.use(instance_spec(spec_.trigger, spec_.definition), resolved_scaling(spec_.definition, world_.cores));
-  rescale();
-  arm_timer();
+  step([&](const Now& now) {
+    // In this order: what a pause has held back must not go to the old version.
+    if (other_version)
+      engine_.switch_version(version_settings(spec_.trigger, spec_.definition, world_.cores), now, out_);
+    engine_.set_paused(paused_, now, out_);
+  });
 }
 
 void Subscription::set_paused(bool paused) {
-  paused_ = paused;
   spec_.trigger.desired = paused ? DesiredState::Paused : DesiredState::Running;
+  if (stopping_) return;  // whoever comes next reads it from the spec
+  paused_ = paused;
   step([&](const Now& now) { engine_.set_paused(paused, now, out_); });
 }
 
 void Subscription::stop(Duration grace) {
-  const bool first = !std::exchange(stopping_, true);
-  if (first) {
+  if (ended_) return;
+  if (!std::exchange(stopping_, true)) {
     watch_.reset();
+    read_again_at_.reset();
     step([&](const Now& now) { engine_.set_paused(true, now, out_); });
     pool_.drain_all();
+    if (ended_) return;
   }
+  const Instant until = world_.scheduler.now().mono + grace;
+  if (killed_ || (grace_until_ && *grace_until_ <= until)) return;
+  grace_until_ = until;
   world_.scheduler.cancel(grace_timer_);
-  grace_timer_ = world_.scheduler.at(world_.scheduler.now().mono + grace, [this, alive = std::weak_ptr<char>(alive_)] {
+  grace_timer_ = world_.scheduler.at(until, [this, alive = std::weak_ptr<char>(alive_)] {
     if (!alive.expired()) kill_what_is_left();
   });
-  end_if_drained();
 }
 
 // The grace is over: what runs is killed and stays uncommitted, so it runs again after the next start.
 void Subscription::kill_what_is_left() {
+  if (ended_ || killed_) return;
   killed_ = true;
   pool_.kill_all();
   end_if_drained();
@@ -297,7 +244,7 @@ void Subscription::break_off(Error error) {
   note_error(error.message);
   broken_ = std::move(error);
   stopping_ = true;
-  killed_ = true;
+  if (std::exchange(killed_, true)) return;
   watch_.reset();
   pool_.kill_all();
 }
@@ -308,8 +255,8 @@ void Subscription::end_if_drained() {
   ended_ = true;
   world_.scheduler.cancel(timer_);
   world_.scheduler.cancel(grace_timer_);
-  if (!killed_) {
-    // A clean stop: the next load suspects nobody. Failing to say so costs only caution.
+  if (!broken_) {
+    // A clean stop: nothing runs any more, so the next load suspects nobody. Failing to say so costs only caution.
     (void)world_.journal.mark_clean(spec_.trigger.position, epoch_);
   }
   metrics_.set_instances(0);
@@ -318,9 +265,29 @@ void Subscription::end_if_drained() {
   world_.scheduler.post([on_end = on_end_, broken = broken_] { on_end(broken); });
 }
 
+// ---- telling ----
+
 void Subscription::note_error(std::string text) {
   last_error_ = std::move(text);
   last_error_at_ = world_.scheduler.now().wall;
+}
+
+void Subscription::log(LogLevel level, std::string_view message, std::vector<LogField> fields) {
+  fields.push_back({"pipeline", spec_.trigger.pipeline_id});
+  fields.push_back({"topic", spec_.trigger.topic_name});
+  world_.logger.log(level, message, fields);
+}
+
+// What is given up or was lost is told, summed over a step.
+void Subscription::tell_losses() {
+  const auto& tally = engine_.tally();
+  if (tally.dead_lettered > told_.dead_lettered)
+    log(LogLevel::Warn, "events became dead letters",
+        {{"count", fmt::format("{}", tally.dead_lettered - told_.dead_lettered)}, {"last_error", last_error_}});
+  if (tally.expired > told_.expired)
+    log(LogLevel::Error, "events expired: retention took them before they were executed",
+        {{"count", fmt::format("{}", tally.expired - told_.expired)}});
+  told_ = tally;
 }
 
 }  // namespace dhub::service

@@ -3,11 +3,14 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "base/metrics.h"
 #include "delivery/engine.h"
 #include "model/pipeline.h"
@@ -18,6 +21,7 @@
 #include "ports/run_archive.h"
 #include "ports/scheduler.h"
 #include "service/instance_pool.h"
+#include "service/lag_tracker.h"
 #include "service/trigger_metrics.h"
 #include "service/triggers.h"
 
@@ -31,6 +35,7 @@ struct World {
   RunArchive& run_archive;
   ComputeBackend& backend;
   Metrics& metrics;
+  Logger& logger;
   InstanceIds& instance_ids;
   std::int32_t cores = 1;  // max_instances when a pipeline does not say
   std::uint64_t seed = 0;
@@ -46,7 +51,8 @@ struct TriggerSpec {
 // service. Everything happens on the loop's thread; calls from the store's threads are posted there first.
 //
 // Life: load() raises the position's owner_epoch and begins to read; stop() drains; `on_end` tells when nothing of it
-// runs any more, and whether it ended by itself because the journal refused it. It may be destroyed only then.
+// runs any more, and whether it ended by itself because the journal refused it. It is destroyed then, or when the loop
+// has ended.
 class Subscription final : public ComputeListener {
  public:
   using OnEnd = std::function<void(std::optional<Error> broken)>;
@@ -60,7 +66,8 @@ class Subscription final : public ComputeListener {
   void switch_to(TriggerSpec spec);
   [[nodiscard]] bool can_switch_to(const TriggerSpec& spec) const;
   void set_paused(bool paused);
-  // Dispatches nothing more; gives what is in flight `grace`, then kills it. A second call only shortens the grace.
+  // Dispatches nothing more and takes back what has not begun; gives what runs `grace`, then kills it. A second call
+  // can only shorten the grace.
   void stop(Duration grace);
   [[nodiscard]] bool stopping() const { return stopping_; }
 
@@ -80,33 +87,49 @@ class Subscription final : public ComputeListener {
   template <typename Step>
   void step(Step&& step_engine);
   void carry_out();
+  void after_step();
   void hand_to_journal(JournalCommit commit);
-  void read_on();
-  bool read_partition(PartitionId partition);
-  void fetch(const delivery::Fetch& wanted);
-  [[nodiscard]] Offset log_start(PartitionId partition);
+  void commit_answered(CommitSeq seq, const Result<CommitAnswer>& answer);
   void rescale();
   void arm_timer();
-  void after_step();
-  void note_error(std::string text);
-  void post_read();
+  void on_timer();
   void break_off(Error error);
   void end_if_drained();
   void kill_what_is_left();
+  void note_error(std::string text);
+  void log(LogLevel level, std::string_view message, std::vector<LogField> fields);
+  void tell_losses();
+
+  // subscription_reading.cc
   void watch_topic();
-  std::vector<Condition> conditions() const;
+  void note_ends();
+  void on_growth();
+  void post_read();
+  void read_on();
+  bool read_partition(PartitionId partition);
+  void fetch(const delivery::Fetch& wanted);
+  struct Chunk {
+    delivery::ReadChunk chunk;
+    bool end_reached = false;
+  };
+  Result<Chunk> read_chunk(PartitionId partition, Offset from);
+  Error note_read_error(PartitionId partition, Error error);
+
+  [[nodiscard]] std::vector<Condition> conditions() const;
 
   const World world_;
   TriggerSpec spec_;
   OnEnd on_end_;
-  delivery::Engine engine_;
   OwnerEpoch epoch_;
+  delivery::Engine engine_;
   InstancePool pool_;
   TriggerMetrics metrics_;
   delivery::Outputs out_;
   std::unique_ptr<EventLog::Watch> watch_;
   Scheduler::TimerId timer_ = Scheduler::TimerId::None;
+  std::optional<Instant> timer_at_;
   Scheduler::TimerId grace_timer_ = Scheduler::TimerId::None;
+  std::optional<Instant> grace_until_;
   std::optional<Instant> reconsider_scaling_at_;
   std::optional<Instant> read_again_at_;
   std::vector<PartitionId> unread_;  // partitions with more to read, as far as is known
@@ -117,13 +140,36 @@ class Subscription final : public ComputeListener {
   bool killed_ = false;
   bool ended_ = false;
   std::optional<Error> broken_;
-  std::optional<Error> read_error_;
+  std::map<PartitionId, Error> read_errors_;
   std::optional<Error> commit_error_;
   std::string last_error_;
   std::optional<WallTime> last_error_at_;
+  delivery::Tally told_;  // what the log has heard of
+  LagTracker lag_;
+  std::optional<Instant> ends_noted_at_;
   // Whether a task is already posted for topic growth; shared with the store's thread, which may call a moment longer.
   std::shared_ptr<std::atomic<bool>> growth_posted_;
   std::shared_ptr<char> alive_;  // shared: tasks on their way hold it weakly and find out that we are gone
 };
+
+// Steps do not nest: what happens while outputs are carried out (an instance retired) is settled in the same round.
+template <typename Step>
+void Subscription::step(Step&& step_engine) {
+  if (ended_) return;
+  if (stepping_) {
+    delivery::Outputs kept;
+    std::swap(kept, out_);
+    step_engine(world_.scheduler.now());
+    carry_out();
+    std::swap(kept, out_);
+    return;
+  }
+  stepping_ = true;
+  out_.clear();
+  step_engine(world_.scheduler.now());
+  carry_out();
+  stepping_ = false;
+  after_step();
+}
 
 }  // namespace dhub::service

@@ -13,11 +13,11 @@ Condition good(std::string type, std::string reason) {
   return {std::move(type), true, std::move(reason), "", ""};
 }
 
-Condition source_condition(bool paused, bool stopping, const std::optional<Error>& read_error) {
+Condition source_condition(bool paused, bool stopping, const std::map<PartitionId, Error>& read_errors) {
   if (stopping) return {"Source", false, "Stopping", "The trigger is being stopped.", "Wait, then start it again."};
   if (paused) return {"Source", false, "Paused", "The trigger is paused.", "Resume it."};
-  if (read_error)
-    return {"Source", false, "ReadFailed", read_error->message,
+  if (!read_errors.empty())
+    return {"Source", false, "ReadFailed", read_errors.begin()->second.message,
             "Look at the server's log; reading is tried again every second."};
   return good("Source", "Reading");
 }
@@ -31,14 +31,16 @@ Condition service_condition(const std::optional<InstanceEnded>& failure) {
 
 Condition store_condition(const std::optional<Error>& commit_error) {
   if (!commit_error) return good("Store", "Storing");
-  return {"Store", false, "CommitRefused", commit_error->message,
-          "Make room on the disk of the data directory; the commit is sent again by itself."};
+  const char* action = commit_error->code == ErrorCode::StorageFull
+                           ? "Make room on the disk of the data directory; the commit is sent again by itself."
+                           : "Look at the server's log; the commit is sent again by itself.";
+  return {"Store", false, "CommitRefused", commit_error->message, action};
 }
 
 }  // namespace
 
 std::vector<Condition> Subscription::conditions() const {
-  return {source_condition(paused_, stopping_, read_error_), service_condition(pool_.start_failure()),
+  return {source_condition(paused_, stopping_, read_errors_), service_condition(pool_.start_failure()),
           store_condition(commit_error_)};
 }
 
@@ -59,7 +61,8 @@ TriggerStatus Subscription::status() const {
       for (const auto& range : topic->partitions)
         if (range.partition == id) partition.end = range.end;
     partition.lag = std::max<std::int64_t>(partition.end.value - view.cursor.value, 0);
-    partition.waiting = std::max<std::int64_t>(view.waiting, 0) + partition.end.value - view.next_read.value;
+    partition.waiting =
+        view.waiting + std::max<std::int64_t>(partition.end.value - view.next_read.value, 0);  // and those not read
     partition.in_flight = view.in_flight;
     partition.retrying = view.retrying;
     if (view.window_full) partition.blocked_by = view.cursor;
@@ -95,6 +98,7 @@ std::optional<MessageState> Subscription::message_state(PartitionId partition, O
   switch (entry.state) {
     case delivery::EntryState::InFlight:
       state.state = "running";
+      if (!state.attempt) state.attempt = 1;
       break;
     case delivery::EntryState::Done:
     case delivery::EntryState::Dying:

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <utility>
 
-#include "base/check.h"
 #include "pipeline/definition.h"
 
 namespace dhub::service {
@@ -31,32 +30,62 @@ Supervisor::Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_l
     : catalog_(catalog),
       logger_(logger),
       options_(options),
-      world_{scheduler, event_log, journal, run_archive, backend, metrics, instance_ids_, options.cores, options.seed},
+      world_{scheduler, event_log, journal,       run_archive,   backend,
+             metrics,   logger,    instance_ids_, options.cores, options.seed},
       alive_(std::make_shared<char>()) {}
 
 Supervisor::~Supervisor() = default;
 
-// ---- starting ----
+void Supervisor::post(std::function<void()> task) {
+  world_.scheduler.post([alive = std::weak_ptr<char>(alive_), task = std::move(task)] {
+    if (!alive.expired()) task();
+  });
+}
+
+Scheduler::TimerId Supervisor::after(Duration delay, std::function<void()> task) {
+  return world_.scheduler.at(world_.scheduler.now().mono + delay,
+                             [alive = std::weak_ptr<char>(alive_), task = std::move(task)] {
+                               if (!alive.expired()) task();
+                             });
+}
+
+// ---- recovering ----
 
 void Supervisor::recover() {
-  world_.scheduler.post([this] {
-    const auto triggers = catalog_.triggers();
-    if (!triggers) {
-      logger_.error("triggers cannot be read", {{"error", triggers.error().message}});
-      return;
-    }
+  post([this] { recover_now(kFirstRetry); });
+}
+
+void Supervisor::recover_now(Duration retry_delay) {
+  if (shutting_down_) return;
+  bool again = false;
+  const auto triggers = catalog_.triggers();
+  if (!triggers) {
+    logger_.error("triggers cannot be read, trying again", {{"error", triggers.error().message}});
+    again = true;
+  } else {
     for (const auto& trigger : *triggers) {
       if (trigger.desired == DesiredState::Stopped) continue;
-      auto spec = spec_of(trigger);
-      if (!spec) {
-        logger_.error("trigger cannot be resumed",
-                      {{"pipeline", trigger.pipeline_id}, {"error", spec.error().message}});
-        continue;
-      }
-      places_[trigger.pipeline].next = std::move(*spec);
-      bring_up(trigger.pipeline);
+      const auto place = places_.find(trigger.pipeline);
+      if (place != places_.end() && (place->second.current || place->second.next)) continue;
+      const auto brought = bring_back(trigger);
+      if (!brought && retryable(brought.error().code)) again = true;
     }
-  });
+  }
+  if (again) after(retry_delay, [this, retry_delay] { recover_now(std::min(retry_delay * 2, kLongestRetry)); });
+}
+
+// Of a trigger that is meant to run and does not.
+Status Supervisor::bring_back(const Trigger& trigger) {
+  auto spec = spec_of(trigger);
+  Place& place = places_[trigger.pipeline];
+  if (!spec) {
+    logger_.error("trigger cannot be resumed", {{"pipeline", trigger.pipeline_id}, {"error", spec.error().message}});
+    place.error = spec.error();
+    return fail(std::move(spec.error()));
+  }
+  place.next = std::move(*spec);
+  bring_up(trigger.pipeline);
+  return {};
 }
 
 Result<TriggerSpec> Supervisor::spec_of(const Trigger& trigger) const {
@@ -66,11 +95,13 @@ Result<TriggerSpec> Supervisor::spec_of(const Trigger& trigger) const {
   return TriggerSpec{trigger, std::move(definition)};
 }
 
+// ---- starting ----
+
 void Supervisor::start(StartCommand command, Done<Started> done) {
-  world_.scheduler.post([this, command = std::move(command), done = std::move(done)] { start_now(command, done); });
+  post([this, command = std::move(command), done = std::move(done)] { start_now(command, done); });
 }
 
-void Supervisor::start_now(StartCommand command, Done<Started> done) {
+void Supervisor::start_now(const StartCommand& command, const Done<Started>& done) {
   if (shutting_down_) return done(fail(ErrorCode::Cancelled, "The server is stopping; try again when it is back."));
   TriggerSpec spec;
   bool seek = false;
@@ -111,8 +142,14 @@ Result<StartTrigger> Supervisor::start_request(const PipelineVersion& version, c
   request.version = version.version;
   request.topic = topic.uid;
   request.seek = from == StartFrom::Latest || from == StartFrom::Earliest;
+  bool from_start = from == StartFrom::Earliest;
+  if (!request.seek) {
+    // A partition that came after the position was made is new to it: nothing of it has been executed.
+    ASSIGN_OR_RETURN(const auto cursors, catalog_.cursors(version.uid, topic.uid));
+    from_start = !cursors.empty();
+  }
   for (const auto& range : topic.partitions)
-    request.initial.push_back({range.partition, from == StartFrom::Earliest ? range.start : range.end});
+    request.initial.push_back({range.partition, from_start ? range.start : range.end});
   return request;
 }
 
@@ -145,6 +182,7 @@ void Supervisor::bring_up(PipelineUid pipeline) {
   place.current = std::move(*loaded);
   place.next.reset();
   place.error.reset();
+  place.retry_delay = Duration::zero();
 }
 
 void Supervisor::retry_later(PipelineUid pipeline, Error error) {
@@ -152,8 +190,9 @@ void Supervisor::retry_later(PipelineUid pipeline, Error error) {
   logger_.error("trigger cannot run, trying again",
                 {{"pipeline", place.next->trigger.pipeline_id}, {"error", error.message}});
   place.error = std::move(error);
+  if (shutting_down_) return;
   place.retry_delay = std::clamp<Duration>(place.retry_delay * 2, kFirstRetry, kLongestRetry);
-  place.retry = world_.scheduler.at(world_.scheduler.now().mono + place.retry_delay, [this, pipeline] {
+  place.retry = after(place.retry_delay, [this, pipeline] {
     const auto found = places_.find(pipeline);
     if (found == places_.end()) return;
     found->second.retry = Scheduler::TimerId::None;
@@ -164,60 +203,68 @@ void Supervisor::retry_later(PipelineUid pipeline, Error error) {
 // Nothing of the subscription runs any more.
 void Supervisor::on_end(PipelineUid pipeline, std::optional<Error> broken) {
   Place& place = places_[pipeline];
-  if (broken && !place.next && place.when_idle.empty()) place.next = place.current->spec();
+  const bool replaced = place.next.has_value();
+  const bool meant_to_run = replaced || place.when_idle.empty();
+  if (broken && meant_to_run && !replaced) place.next = place.current->spec();
   place.current.reset();
-  if (broken && place.next) {
-    // Fenced by our own seek: the next one is meant to load at once. Anything else waits a little.
-    if (broken->code == ErrorCode::Fenced) {
-      bring_up(pipeline);
-    } else {
-      retry_later(pipeline, std::move(*broken));
-    }
+  for (const auto& told : std::exchange(place.when_idle, {})) told();
+  if (!place.next) {
+    places_.erase(pipeline);
+  } else if (broken && !(replaced && broken->code == ErrorCode::Fenced)) {
+    // Not at once: if another owner has taken over, the two must not fence each other as fast as they can.
+    retry_later(pipeline, std::move(*broken));
   } else {
     bring_up(pipeline);
   }
-  for (auto& told : std::exchange(place.when_idle, {})) told();
 }
 
 // ---- stopping ----
 
 void Supervisor::stop(const std::string& pipeline_id, bool forget_position, Done<Nothing> done) {
-  world_.scheduler.post([this, pipeline_id, forget_position, done = std::move(done)] {
-    if (forget_position)
-      return done(
-          fail(ErrorCode::Unsupported, "Forgetting the position is not served yet; delete without `position`."));
-    const auto uid = pipeline_uid(pipeline_id);
-    if (!uid) return done(fail(uid.error()));
-    const auto stopped = catalog_.set_desired(*uid, DesiredState::Stopped);
-    if (!stopped && stopped.error().code != ErrorCode::NotFound) return done(fail(stopped.error()));
-    const auto found = places_.find(*uid);
-    if (found == places_.end()) return done(Nothing{});
-    Place& place = found->second;
-    place.next.reset();
-    place.error.reset();
-    world_.scheduler.cancel(std::exchange(place.retry, Scheduler::TimerId::None));
-    if (!place.current) return done(Nothing{});
-    logger_.info("trigger stopping", {{"pipeline", pipeline_id}});
-    place.when_idle.emplace_back([done] { done(Nothing{}); });
-    if (!place.current->stopping()) place.current->stop(options_.stop_grace);
-  });
+  post([this, pipeline_id, forget_position, done = std::move(done)] { stop_now(pipeline_id, forget_position, done); });
+}
+
+void Supervisor::stop_now(const std::string& pipeline_id, bool forget_position, const Done<Nothing>& done) {
+  const auto uid = pipeline_uid(pipeline_id);
+  if (!uid) return done(fail(uid.error()));
+  if (forget_position)
+    return done(fail(ErrorCode::Unsupported, "Forgetting the position is not served yet; delete without `position`."));
+  const auto stopped = catalog_.set_desired(*uid, DesiredState::Stopped);
+  if (!stopped && stopped.error().code != ErrorCode::NotFound) return done(fail(stopped.error()));
+  const auto found = places_.find(*uid);
+  if (found == places_.end()) return done(Nothing{});
+  Place& place = found->second;
+  place.next.reset();
+  place.error.reset();
+  world_.scheduler.cancel(std::exchange(place.retry, Scheduler::TimerId::None));
+  if (!place.current) {
+    places_.erase(found);
+    return done(Nothing{});
+  }
+  logger_.info("trigger stopping", {{"pipeline", pipeline_id}});
+  place.when_idle.emplace_back([done] { done(Nothing{}); });
+  place.current->stop(options_.stop_grace);
 }
 
 void Supervisor::shutdown(Duration grace, std::function<void()> done) {
-  world_.scheduler.post([this, grace, done = std::move(done)] {
-    shutting_down_ = true;
-    auto left = std::make_shared<std::size_t>(1);  // shared: by the callbacks of all places
-    const auto one_less = [left, done] {
-      if (--*left == 0) done();
-    };
-    for (auto& [uid, place] : places_) {
-      if (!place.current) continue;
-      ++*left;
-      place.when_idle.emplace_back(one_less);
-      place.current->stop(grace);
-    }
-    one_less();
-  });
+  post([this, grace, done = std::move(done)] { shut_down_now(grace, done); });
+}
+
+void Supervisor::shut_down_now(Duration grace, const std::function<void()>& done) {
+  shutting_down_ = true;
+  look_for_changes();
+  auto left = std::make_shared<std::size_t>(1);  // shared: by the callbacks of all places
+  const auto one_less = [left, done] {
+    if (--*left == 0) done();
+  };
+  for (auto& [uid, place] : places_) {
+    world_.scheduler.cancel(std::exchange(place.retry, Scheduler::TimerId::None));
+    if (!place.current) continue;
+    ++*left;
+    place.when_idle.emplace_back(one_less);
+    place.current->stop(grace);
+  }
+  one_less();
 }
 
 void Supervisor::pause(const std::string& pipeline_id, Done<Nothing> done) {
@@ -229,20 +276,26 @@ void Supervisor::resume(const std::string& pipeline_id, Done<Nothing> done) {
 }
 
 void Supervisor::set_desired(const std::string& pipeline_id, DesiredState desired, Done<Nothing> done) {
-  world_.scheduler.post([this, pipeline_id, desired, done = std::move(done)] {
-    const auto uid = pipeline_uid(pipeline_id);
-    if (!uid) return done(fail(uid.error()));
-    const auto trigger = catalog_.trigger(*uid);
-    if (!trigger || trigger->desired == DesiredState::Stopped)
-      return done(fail(ErrorCode::Conflict,
-                       fmt::format("The trigger of pipeline '{}' is stopped; start it first.", pipeline_id)));
-    const auto changed = catalog_.set_desired(*uid, desired);
+  post([this, pipeline_id, desired, done = std::move(done)] {
+    const auto changed = set_desired_now(pipeline_id, desired);
     if (!changed) return done(fail(changed.error()));
-    Place& place = places_[*uid];
-    if (place.next) place.next->trigger.desired = desired;
-    if (place.current && !place.current->stopping()) place.current->set_paused(desired == DesiredState::Paused);
     done(Nothing{});
   });
+}
+
+Status Supervisor::set_desired_now(const std::string& pipeline_id, DesiredState desired) {
+  ASSIGN_OR_RETURN(const PipelineUid uid, pipeline_uid(pipeline_id));
+  const auto trigger = catalog_.trigger(uid);
+  if (!trigger && trigger.error().code != ErrorCode::NotFound) return fail(trigger.error());
+  if (!trigger || trigger->desired == DesiredState::Stopped)
+    return fail(ErrorCode::Conflict,
+                fmt::format("The trigger of pipeline '{}' is stopped; start it first.", pipeline_id));
+  ASSIGN_OR_RETURN(const Trigger changed, catalog_.set_desired(uid, desired));
+  Place& place = places_[uid];
+  if (place.next) place.next->trigger.desired = desired;
+  if (place.current) place.current->set_paused(desired == DesiredState::Paused);
+  if (!place.current && !place.next && !shutting_down_) return bring_back(changed);
+  return {};
 }
 
 Result<PipelineUid> Supervisor::pipeline_uid(const std::string& pipeline_id) const {

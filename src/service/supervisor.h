@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,7 +37,8 @@ class Supervisor final : public Triggers {
 
   // Any thread, once, before the server takes calls: starts every trigger whose desired state is not Stopped.
   void recover();
-  // Any thread: stops all subscriptions but leaves desired states as they are. Calls `done` on the loop.
+  // Any thread: stops all subscriptions but leaves desired states as they are, answers who waits for a change, and then
+  // calls `done` on the loop. Calls that come later are answered, but nothing is started any more.
   void shutdown(Duration grace, std::function<void()> done);
 
   void start(StartCommand command, Done<Started> done) override;
@@ -55,13 +57,25 @@ class Supervisor final : public Triggers {
   struct Place {
     std::unique_ptr<Subscription> current;
     std::optional<TriggerSpec> next;
-    std::optional<Error> error;  // why `next` does not run yet
+    std::optional<Error> error;  // why it does not run though it is meant to
     Scheduler::TimerId retry = Scheduler::TimerId::None;
     Duration retry_delay{};
     std::vector<std::function<void()>> when_idle;
   };
+  // Somebody who waits for a status to change.
+  struct Waiter {
+    std::string pipeline_id;
+    std::string seen;
+    Instant until{};
+    Done<TriggerStatus> done;
+  };
 
-  void start_now(StartCommand command, Done<Started> done);
+  void post(std::function<void()> task);
+  Scheduler::TimerId after(Duration delay, std::function<void()> task);
+
+  void recover_now(Duration retry_delay);
+  Status bring_back(const Trigger& trigger);
+  void start_now(const StartCommand& command, const Done<Started>& done);
   Result<Started> start_durably(const StartCommand& command, TriggerSpec& spec, bool& seek);
   Result<StartTrigger> start_request(const PipelineVersion& version, const Topic& topic,
                                      std::optional<StartFrom> from) const;
@@ -69,13 +83,20 @@ class Supervisor final : public Triggers {
   void replace(TriggerSpec spec, bool seek);
   void on_end(PipelineUid pipeline, std::optional<Error> broken);
   void retry_later(PipelineUid pipeline, Error error);
+  void stop_now(const std::string& pipeline_id, bool forget_position, const Done<Nothing>& done);
+  void shut_down_now(Duration grace, const std::function<void()>& done);
   void set_desired(const std::string& pipeline_id, DesiredState desired, Done<Nothing> done);
+  Status set_desired_now(const std::string& pipeline_id, DesiredState desired);
   Result<TriggerSpec> spec_of(const Trigger& trigger) const;
   Result<PipelineUid> pipeline_uid(const std::string& pipeline_id) const;
+
+  // supervisor_status.cc
   Result<TriggerStatus> status_now(const std::string& pipeline_id) const;
   TriggerStatus idle_status(const Trigger& trigger) const;
+  [[nodiscard]] Condition idle_condition(const Trigger& trigger) const;
   Result<MessageState> message_state_now(const std::string& pipeline_id, PartitionId partition, Offset offset) const;
-  void poll_change(const std::string& pipeline_id, std::string seen, Instant until, Done<TriggerStatus> done);
+  Result<MessageState> stored_state(const Trigger& trigger, PartitionId partition, Offset offset) const;
+  void look_for_changes();
 
   Catalog& catalog_;
   Logger& logger_;
@@ -83,7 +104,9 @@ class Supervisor final : public Triggers {
   InstanceIds instance_ids_;
   World world_;
   bool shutting_down_ = false;
-  std::map<PipelineUid, Place> places_;
+  std::map<PipelineUid, Place> places_;  // of pipelines that run, are meant to, or are just stopping
+  std::list<Waiter> waiters_;
+  Scheduler::TimerId look_timer_ = Scheduler::TimerId::None;
   std::shared_ptr<char> alive_;  // shared: tasks on their way hold it weakly
 };
 

@@ -32,14 +32,19 @@ TriggerStatus Supervisor::idle_status(const Trigger& trigger) const {
     }
   }
   status.scaling_reason = "No instances: the trigger is not running.";
-  Condition source{"Source", false, "Stopped", "The trigger is stopped.", "Start it."};
-  const auto place = places_.find(trigger.pipeline);
-  if (place != places_.end() && place->second.error)
-    source = {"Source", false, "CannotLoad", place->second.error->message,
-              "It is tried again by itself; look at the server's log."};
-  status.conditions.push_back(std::move(source));
+  status.conditions.push_back(idle_condition(trigger));
   status.etag = status_etag(status);
   return status;
+}
+
+Condition Supervisor::idle_condition(const Trigger& trigger) const {
+  const auto place = places_.find(trigger.pipeline);
+  if (place != places_.end() && place->second.error)
+    return {"Source", false, "CannotLoad", place->second.error->message,
+            "It is tried again by itself; look at the server's log, or start the trigger again."};
+  if (trigger.desired != DesiredState::Stopped)
+    return {"Source", false, "Starting", "The trigger does not run yet.", "Wait."};
+  return {"Source", false, "Stopped", "The trigger is stopped.", "Start it."};
 }
 
 Result<TriggerStatus> Supervisor::status_now(const std::string& pipeline_id) const {
@@ -47,7 +52,10 @@ Result<TriggerStatus> Supervisor::status_now(const std::string& pipeline_id) con
   const auto place = places_.find(uid);
   if (place != places_.end() && place->second.current) {
     TriggerStatus status = place->second.current->status();
-    if (place->second.next) status.trigger = place->second.next->trigger;
+    if (place->second.next) {
+      status.trigger = place->second.next->trigger;
+      status.etag = status_etag(status);
+    }
     return status;
   }
   const auto trigger = catalog_.trigger(uid);
@@ -60,30 +68,38 @@ Result<TriggerStatus> Supervisor::status_now(const std::string& pipeline_id) con
 }
 
 void Supervisor::status(const std::string& pipeline_id, Done<TriggerStatus> done) {
-  world_.scheduler.post([this, pipeline_id, done = std::move(done)] { done(status_now(pipeline_id)); });
+  post([this, pipeline_id, done = std::move(done)] { done(status_now(pipeline_id)); });
 }
 
 void Supervisor::status_change(const std::string& pipeline_id, std::string seen, Duration wait,
                                Done<TriggerStatus> done) {
-  world_.scheduler.post([this, pipeline_id, seen = std::move(seen), wait, done = std::move(done)] {
-    poll_change(pipeline_id, seen, world_.scheduler.now().mono + wait, done);
+  post([this, pipeline_id, seen = std::move(seen), wait, done = std::move(done)] {
+    waiters_.push_back({pipeline_id, seen, world_.scheduler.now().mono + wait, done});
+    look_for_changes();
   });
 }
 
-// Looks every 50 ms while somebody waits: a status is a summary of many parts, none of which knows all of it.
-void Supervisor::poll_change(const std::string& pipeline_id, std::string seen, Instant until,
-                             Done<TriggerStatus> done) {
-  auto status = status_now(pipeline_id);
+// Every 50 ms while somebody waits: a status is a summary of many parts, none of which knows all of it.
+void Supervisor::look_for_changes() {
+  world_.scheduler.cancel(std::exchange(look_timer_, Scheduler::TimerId::None));
   const Instant now = world_.scheduler.now().mono;
-  if (!status || status->etag != seen || now >= until || shutting_down_) return done(std::move(status));
-  world_.scheduler.at(std::min(until, now + kChangePoll),
-                      [this, pipeline_id, seen = std::move(seen), until, done = std::move(done)] {
-                        poll_change(pipeline_id, seen, until, done);
-                      });
+  std::optional<Duration> wait;
+  for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
+    auto status = status_now(waiter->pipeline_id);
+    if (status && status->etag == waiter->seen && now < waiter->until && !shutting_down_) {
+      wait = std::min({wait.value_or(kChangePoll), kChangePoll, waiter->until - now});
+      ++waiter;
+      continue;
+    }
+    const auto done = std::move(waiter->done);
+    waiter = waiters_.erase(waiter);
+    done(std::move(status));
+  }
+  if (wait) look_timer_ = after(*wait, [this] { look_for_changes(); });
 }
 
 void Supervisor::list(Done<std::vector<TriggerStatus>> done) {
-  world_.scheduler.post([this, done = std::move(done)] {
+  post([this, done = std::move(done)] {
     const auto triggers = catalog_.triggers();
     if (!triggers) return done(fail(triggers.error()));
     std::vector<TriggerStatus> all;
@@ -97,7 +113,7 @@ void Supervisor::list(Done<std::vector<TriggerStatus>> done) {
 
 void Supervisor::message_state(const std::string& pipeline_id, PartitionId partition, Offset offset,
                                Done<MessageState> done) {
-  world_.scheduler.post([this, pipeline_id, partition, offset, done = std::move(done)] {
+  post([this, pipeline_id, partition, offset, done = std::move(done)] {
     done(message_state_now(pipeline_id, partition, offset));
   });
 }
@@ -109,6 +125,11 @@ Result<MessageState> Supervisor::message_state_now(const std::string& pipeline_i
   const auto place = places_.find(uid);
   if (place != places_.end() && place->second.current)
     if (auto state = place->second.current->message_state(partition, offset)) return *state;
+  return stored_state(trigger, partition, offset);
+}
+
+// Of an offset that no engine holds: the journal knows what became of it, else it waits to be read.
+Result<MessageState> Supervisor::stored_state(const Trigger& trigger, PartitionId partition, Offset offset) const {
   ASSIGN_OR_RETURN(const OffsetState stored, world_.journal.state_of(trigger.position, partition, offset));
   MessageState state;
   state.state = to_string(stored.state);
@@ -120,9 +141,17 @@ Result<MessageState> Supervisor::message_state_now(const std::string& pipeline_i
   }
   if (stored.state != FinalState::None || stored.failure) return state;
   ASSIGN_OR_RETURN(const Topic topic, world_.event_log.topic(trigger.topic));
-  for (const auto& range : topic.partitions)
-    if (range.partition == partition && offset.value >= 0 && offset < range.end) return state;
-  return fail(ErrorCode::NotFound, fmt::format("Topic '{}' has no message {}/{}.", topic.name, partition, offset));
+  const bool exists =
+      offset.value >= 0 && std::any_of(topic.partitions.begin(), topic.partitions.end(), [&](const auto& range) {
+        return range.partition == partition && offset < range.end;
+      });
+  if (!exists)
+    return fail(ErrorCode::NotFound, fmt::format("Topic '{}' has no message {}/{}.", topic.name, partition, offset));
+  // Below the cursor without an outcome: the position began behind it.
+  ASSIGN_OR_RETURN(const auto cursors, catalog_.cursors(trigger.pipeline, trigger.topic));
+  for (const auto& cursor : cursors)
+    if (cursor.partition == partition && offset < cursor.offset) state.state = to_string(FinalState::Skipped);
+  return state;
 }
 
 }  // namespace dhub::service

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <unordered_map>
+
+#include "model/ids.h"
+
+namespace dhub::service {
+
+// Messages between cursors and ends, summed over partitions and kept as each of them moves.
+class LagTracker {
+ public:
+  void set_cursor(PartitionId partition, Offset cursor) { set(partition, &Partition::cursor, cursor); }
+  // Ends only rise: a read tells of the end at its moment, which may be older than the one that is known.
+  void raise_end(PartitionId partition, Offset end) {
+    set(partition, &Partition::end, std::max(partitions_[partition].end, end));
+  }
+  [[nodiscard]] std::int64_t lag() const { return lag_; }
+
+ private:
+  struct Partition {
+    Offset cursor{};
+    Offset end{};
+    [[nodiscard]] std::int64_t lag() const { return std::max<std::int64_t>(end.value - cursor.value, 0); }
+  };
+  void set(PartitionId id, Offset Partition::*field, Offset value) {
+    Partition& partition = partitions_[id];
+    lag_ -= partition.lag();
+    partition.*field = value;
+    lag_ += partition.lag();
+  }
+
+  std::unordered_map<PartitionId, Partition> partitions_;
+  std::int64_t lag_ = 0;
+};
+
+}  // namespace dhub::service

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a subscription reads its topic.
+#include <algorithm>
+#include <fmt/format.h>
+#include <utility>
+
+#include "service/subscription.h"
+
+namespace dhub::service {
+namespace {
+
+constexpr std::size_t kReadBytes = 512 << 10;  // of one read of one partition
+constexpr std::int64_t kReadAhead = 16 << 10;  // runnable events beyond which reading waits
+constexpr Duration kReadAgain = std::chrono::seconds(1);
+constexpr Duration kNoteEnds = milliseconds(100);
+
+}  // namespace
+
+void Subscription::watch_topic() {
+  watch_ = world_.event_log.watch(
+      spec_.trigger.topic,
+      [this, posted = growth_posted_, alive = std::weak_ptr<char>(alive_), &scheduler = world_.scheduler] {
+        if (posted->exchange(true)) return;  // one task for all the growth until it runs
+        scheduler.post([this, posted, alive] {
+          posted->store(false);
+          if (!alive.expired()) on_growth();
+        });
+      });
+}
+
+void Subscription::on_growth() {
+  if (stopping_) return;
+  unread_ = engine_.partitions();
+  const Instant now = world_.scheduler.now().mono;
+  if (!ends_noted_at_ || now >= *ends_noted_at_ + kNoteEnds) {
+    ends_noted_at_ = now;
+    note_ends();
+  }
+  read_on();
+}
+
+// The lag can be seen to grow while the window is full or the trigger is paused.
+void Subscription::note_ends() {
+  const auto topic = world_.event_log.topic(spec_.trigger.topic);
+  if (!topic) return;
+  for (const auto& range : topic->partitions) lag_.raise_end(range.partition, range.end);
+  metrics_.set_lag(lag_.lag());
+}
+
+void Subscription::post_read() {
+  if (read_posted_ || stopping_ || paused_) return;
+  if (engine_.demand().runnable > kReadAhead) return;  // outcomes will bring us here again
+  read_posted_ = true;
+  world_.scheduler.post([this, alive = std::weak_ptr<char>(alive_)] {
+    if (alive.expired()) return;
+    read_posted_ = false;
+    read_on();
+  });
+}
+
+// One read of each partition that has more, then the loop gets its turn again. A paused trigger does not read: its
+// backlog is safer in the log than in memory.
+void Subscription::read_on() {
+  if (stopping_ || paused_) return;
+  std::vector<PartitionId> more;
+  for (const PartitionId partition : std::exchange(unread_, {}))
+    if (read_partition(partition)) more.push_back(partition);
+  // Growth that was told meanwhile has put all of them back.
+  if (unread_.empty()) unread_ = std::move(more);
+  const bool room =
+      std::any_of(unread_.begin(), unread_.end(), [&](PartitionId p) { return engine_.wants_read(p).has_value(); });
+  if (room) post_read();
+}
+
+// Answers whether there is more to read, now or when the window has moved.
+bool Subscription::read_partition(PartitionId partition) {
+  const auto from = engine_.wants_read(partition);
+  if (!from) return true;
+  const auto read = read_chunk(partition, *from);
+  if (!read) {
+    if (!read_again_at_) read_again_at_ = world_.scheduler.now().mono + kReadAgain;
+    arm_timer();
+    return false;
+  }
+  lag_.raise_end(partition, read->chunk.next_offset);
+  step([&](const Now& now) { engine_.records(partition, read->chunk, now, out_); });
+  // The engine may not have had room for all of it.
+  const auto next = engine_.wants_read(partition);
+  return !read->end_reached || !next || *next < read->chunk.next_offset;
+}
+
+// Reads, and where offsets are missing asks whether they are below the log's start: a gap that retention made is told
+// apart from one that never held anything, or it counts as a failed read.
+Result<Subscription::Chunk> Subscription::read_chunk(PartitionId partition, Offset from) {
+  auto read = world_.event_log.read(spec_.trigger.topic, partition, from, kReadBytes);
+  if (!read) return fail(note_read_error(partition, std::move(read.error())));
+  const auto& records = read->batch->records;
+  const bool gap = records.empty() ? read->next_offset > from : records.front().offset > from;
+  Offset start{0};
+  if (gap || records.empty()) {
+    const auto topic = world_.event_log.topic(spec_.trigger.topic);
+    if (!topic) return fail(note_read_error(partition, topic.error()));
+    for (const auto& range : topic->partitions)
+      if (range.partition == partition) start = range.start;
+  }
+  if (read_errors_.erase(partition) > 0)
+    log(LogLevel::Info, "reading again", {{"partition", fmt::format("{}", partition)}});
+  return Chunk{{std::move(read->batch), read->next_offset, start}, read->end_reached};
+}
+
+Error Subscription::note_read_error(PartitionId partition, Error error) {
+  note_error(error.message);
+  if (read_errors_.insert_or_assign(partition, error).second)
+    log(LogLevel::Error, "topic cannot be read, trying again every second",
+        {{"partition", fmt::format("{}", partition)}, {"error", error.message}});
+  return error;
+}
+
+// Gets the bytes of an event whose turn has come after they had been let go.
+void Subscription::fetch(const delivery::Fetch& wanted) {
+  if (ended_ || killed_) return;
+  const auto read = read_chunk(wanted.partition, wanted.offset);
+  if (!read) {
+    // The event keeps its turn and is asked for again.
+    world_.scheduler.at(world_.scheduler.now().mono + kReadAgain, [this, wanted, alive = std::weak_ptr<char>(alive_)] {
+      if (!alive.expired()) fetch(wanted);
+    });
+    return;
+  }
+  step([&](const Now& now) { engine_.fetched(wanted.partition, wanted.offset, read->chunk, now, out_); });
+}
+
+}  // namespace dhub::service

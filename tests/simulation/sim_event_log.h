@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ports/event_log.h"
+#include "tests/simulation/sim_disk.h"
+
+namespace dhub::simulation {
+
+// Topics on a simulated disk, as one life of the server sees them.
+class SimEventLog final : public EventLog {
+ public:
+  explicit SimEventLog(SimDisk& disk);
+  ~SimEventLog() override;
+  SimEventLog(const SimEventLog&) = delete;
+  SimEventLog& operator=(const SimEventLog&) = delete;
+
+  Result<Topic> create_topic(const std::string& name, const TopicSettings& settings) override;
+  Result<Topic> ensure_topic(const std::string& name) override;
+  Result<Topic> update_topic(const std::string& name, const TopicSettings& settings) override;
+  Result<Topic> topic(const std::string& name) const override;
+  Result<Topic> topic(TopicUid uid) const override;
+  Result<std::vector<Topic>> topics(const std::string& after, std::size_t limit) const override;
+  Status delete_topic(const std::string& name) override;
+  void publish(PublishRequest request, PublishDone done) override;
+  Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const override;
+  [[nodiscard]] std::unique_ptr<Watch> watch(TopicUid topic, std::function<void()> on_growth) override;
+
+ private:
+  struct Watchers {
+    std::map<std::uint64_t, std::pair<TopicUid, std::function<void()>>> all;
+    std::uint64_t last = 0;
+  };
+  class SimWatch;
+  Result<std::vector<Placement>> apply_publish(const PublishRequest& request);
+
+  SimDisk& disk_;
+  std::shared_ptr<Watchers> watchers_;  // shared: a handle may outlive the log
+};
+
+}  // namespace dhub::simulation
