@@ -89,7 +89,7 @@ TEST(RequestReader, SkipsEmptyLinesBeforeARequest) {
 // Each could be two different requests to two different readers.
 // A stray space makes the rest of the line the version, which is then one that nobody speaks.
 TEST(RequestReader, RefusesALineWhoseVersionIsNone) {
-  for (const char* line : {"GET / HTTP/1.1 ", "GET  / HTTP/1.1", "GET /a b HTTP/1.1"}) {
+  for (const char* line : {"GET / HTTP/1.1 ", "GET /a b HTTP/1.1"}) {
     const Read got = read(std::string(line) + "\r\nHost: localhost\r\n\r\n", 100'000);
     EXPECT_EQ(got.failure, 505) << line;
   }
@@ -127,6 +127,7 @@ TEST(RequestReader, RefusesAmbiguousFraming) {
       "GET / HTTP/1.1\nHost: localhost\n\n",
       "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
       "GET / HTTP/1.1\r\n\r\n",
+      "GET  / HTTP/1.1\r\nHost: localhost\r\n\r\n",
       "GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
       "GET /?a=%z HTTP/1.1\r\nHost: localhost\r\n\r\n",
       "GET relative HTTP/1.1\r\nHost: localhost\r\n\r\n",

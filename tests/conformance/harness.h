@@ -24,6 +24,8 @@ class Harness {
   virtual Journal& journal() = 0;
   virtual Catalog& catalog() = 0;
   virtual RunArchive& run_archive() = 0;
+  // Whether calls may come from several threads at once, as the ports promise; a simulated adapter lives on one.
+  [[nodiscard]] virtual bool thread_safe() const { return true; }
   // Stops the adapter in an orderly way and starts it again on the same data.
   virtual void reopen() = 0;
   // The wall clock that the adapter sees; begins at a fixed time.

@@ -29,6 +29,7 @@ class SimHarness : public Harness {
     catalog_ = std::make_unique<simulation::SimCatalog>(disk_);
   }
   void advance(Duration by) override { EXPECT_TRUE(timeline_.run_for(by)); }
+  [[nodiscard]] bool thread_safe() const override { return false; }
 
  private:
   simulation::Timeline timeline_;
