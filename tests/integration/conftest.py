@@ -70,5 +70,7 @@ def record(event, context, what):
 
     def lines(self):
         """(what, offset, key, attempt, version, pid) in the order of execution."""
-        rows = [line.split(" ") for line in self.path.read_text().splitlines()]
+        text = self.path.read_text()
+        whole = text[:text.rfind("\n") + 1]  # a write that crosses a page becomes visible in two parts
+        rows = [line.split(" ") for line in whole.splitlines()]
         return [(r[0], int(r[1]), r[2], int(r[3]), str(r[4]), int(r[5])) for r in rows]
