@@ -254,8 +254,8 @@ TEST(RequestReader, SurvivesRandomBytes) {
     const Read whole = read(bytes);
     const Read cut = read(bytes, 1 + random.below(5));
     ASSERT_EQ(whole.state, cut.state) << bytes;
-    ASSERT_EQ(whole.request.body, cut.request.body) << bytes;
-    if (whole.state == ReadState::Done) {
+    if (whole.state == ReadState::Done) {  // until then a part of the body may have been taken or not
+      ASSERT_EQ(whole.request.body, cut.request.body) << bytes;
       ASSERT_EQ(whole.rest, cut.rest) << bytes;
     }
   }
