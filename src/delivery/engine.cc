@@ -272,11 +272,14 @@ std::vector<PartitionId> Engine::partitions() const {
 }
 
 PartitionView Engine::view(PartitionId partition) const {
-  const Window& window = windows_[index_of(partition)];
+  const std::uint32_t w = index_of(partition);
+  const Window& window = windows_[w];
   PartitionView view{partition, window.base(), window.next_read()};
   view.window_full = window.size() >= settings_.limits.window_offsets;
   view.in_flight = window.in_flight;
   view.retrying = window.failing;
+  for (const auto& [delivery, flight] : in_flight_)
+    if (flight.ref.window == w && window.failure(flight.ref.offset) != nullptr) --view.retrying;
   view.waiting = std::max<std::int64_t>(window.unfinished - view.in_flight - view.retrying, 0);
   return view;
 }

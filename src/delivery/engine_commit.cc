@@ -13,9 +13,10 @@ constexpr Duration kFirstResend = milliseconds(50);
 constexpr Duration kLongestResend = std::chrono::seconds(2);
 
 std::vector<FinishedRange> ranges_of(std::vector<FinishedRange> singles) {
-  std::sort(singles.begin(), singles.end(), [](const FinishedRange& a, const FinishedRange& b) {
+  const auto before = [](const FinishedRange& a, const FinishedRange& b) {
     return std::pair(a.partition, a.first) < std::pair(b.partition, b.first);
-  });
+  };
+  if (!std::is_sorted(singles.begin(), singles.end(), before)) std::sort(singles.begin(), singles.end(), before);
   std::vector<FinishedRange> ranges;
   for (const auto& single : singles) {
     const bool joins = !ranges.empty() && ranges.back().partition == single.partition &&

@@ -42,7 +42,8 @@ void set_headers(std::vector<Header>& headers, std::uint16_t hops, std::string o
   std::erase_if(headers, [](const Header& h) {
     return h.name == kHopsHeader || h.name == kOriginHeader || h.name == kErrorHeader;
   });
-  headers.push_back({kHopsHeader, fmt::format("{}", hops + 1)});
+  headers.reserve(headers.size() + 3);
+  headers.push_back({kHopsHeader, std::to_string(hops + 1)});
   headers.push_back({kOriginHeader, std::move(origin)});
 }
 

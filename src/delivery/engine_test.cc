@@ -228,6 +228,22 @@ TEST(Engine, ViewTellsAPartition) {
   EXPECT_EQ(script.engine().view(PartitionId{0}).in_flight, 0);
 }
 
+TEST(Engine, RetryThatRunsIsInFlightAndNotRetrying) {
+  EngineScript script;
+  script.start();
+  script.ready(1);
+  script.publish("a1 a2 b1");
+  script.answer("a1 failed, a2 not_started, b1 ok");
+  script.store_all();
+  EXPECT_EQ(script.engine().view(PartitionId{0}).retrying, 1);
+  EXPECT_EQ(script.engine().view(PartitionId{0}).waiting, 1) << "a2";
+  script.wait(kSecond);
+  const auto view = script.engine().view(PartitionId{0});
+  EXPECT_EQ(view.retrying, 0);
+  EXPECT_EQ(view.in_flight, 2) << "a1 and a2 behind it";
+  EXPECT_EQ(view.waiting, 0);
+}
+
 TEST(Engine, OutstandingIsKnownPerInstance) {
   EngineScript script;
   script.start();
