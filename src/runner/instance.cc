@@ -61,7 +61,7 @@ Result<std::unique_ptr<Instance>> Instance::create(InstanceId id, const wire::Fr
   if (!made->worker_ends_.log.is_open())
     return fail(ErrorCode::Unavailable, "there are no file descriptors left to start an instance.");
   made->worker_ends_.page = made->page_->take_descriptor();
-  made->out_.append(frame.whole);
+  made->out_.bytes().append(frame.whole);
   made->memory_kills_before_ = system_memory_kills();
   const Instant now = read_clocks().mono;
   made->last_progress_ = now;
@@ -95,7 +95,7 @@ void Instance::deliver(const wire::Frame& frame) {
   if (outstanding_ == 0) last_progress_ = now;
   outstanding_ += count;
   ++frames_;
-  out_.append(frame.whole);
+  out_.bytes().append(frame.whole);
   const Instant due = now + start_.spec.timeout;
   if (phase_ == Phase::Running && (!check_at_ || *check_at_ > due)) check_at_ = due;
   owner_.wants_flush(id_);
@@ -108,7 +108,7 @@ void Instance::recall() {
 void Instance::drain(const wire::Frame& frame) {
   if (draining_) return;
   draining_ = true;
-  out_.append(frame.whole);
+  out_.bytes().append(frame.whole);
   if (outstanding_ == 0 && phase_ == Phase::Running) check_at_ = read_clocks().mono + kTimeToEndAfterDrain;
   owner_.wants_flush(id_);
 }
@@ -297,11 +297,12 @@ bool Instance::take_frame(const wire::Frame& frame) {
 
 void Instance::flush() {
   while (!out_.empty() && !gone_quiet_) {
-    const ssize_t sent = ::send(link_.get(), out_.data(), out_.size(), MSG_NOSIGNAL);
+    const auto pending = out_.pending();
+    const ssize_t sent = ::send(link_.get(), pending.data(), pending.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) break;
     if (sent < 0) out_.clear();  // it is dying; what it was given counts as not started
-    if (sent > 0) out_.erase(0, static_cast<std::size_t>(sent));
+    if (sent > 0) out_.sent(static_cast<std::size_t>(sent));
   }
   update_interest();
 }

@@ -17,6 +17,7 @@
 #include "runner/template.h"
 #include "wire/frame.h"
 #include "wire/messages.h"
+#include "wire/out_buffer.h"
 
 struct msghdr;
 
@@ -114,7 +115,7 @@ class Instance : public Source {
   Descriptor link_;
   std::uint32_t interest_ = 0;
   wire::FrameBuffer in_;
-  std::string out_;
+  wire::OutBuffer out_;
   std::optional<SharedPage> page_;
   LogPipe log_;
   WorkerEnds worker_ends_;

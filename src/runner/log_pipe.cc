@@ -77,10 +77,12 @@ void LogPipe::take(std::string_view text) {
     window_began_ = now;
     window_read_ = 0;
     window_passed_ = 0;
+    cut_told_ = false;
   }
   window_read_ += text.size();
   const std::size_t room = kPassedPerWindow - window_passed_;
-  if (room > 0 && sink_) sink_(text.substr(0, room), text.size() > room);
+  const bool cut = text.size() > room && !std::exchange(cut_told_, cut_told_ || text.size() > room);
+  if ((room > 0 || cut) && sink_) sink_(text.substr(0, room), cut);
   window_passed_ += std::min(room, text.size());
   if (window_read_ <= kReadPerWindow || paused_until_) return;
   paused_until_ = window_began_ + kWindow;

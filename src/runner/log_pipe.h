@@ -48,6 +48,7 @@ class LogPipe : public Source {
   Instant window_began_{};
   std::size_t window_read_ = 0;
   std::size_t window_passed_ = 0;
+  bool cut_told_ = false;
   std::optional<Instant> paused_until_;
 };
 

@@ -76,15 +76,14 @@ void ServerLink::read() {
 }
 
 void ServerLink::flush() {
-  std::size_t sent = 0;
-  while (sent < out_.size() && !ended_) {
-    const ssize_t written = ::send(socket_.get(), out_.data() + sent, out_.size() - sent, MSG_NOSIGNAL);
+  while (!out_.empty() && !ended_) {
+    const auto pending = out_.pending();
+    const ssize_t written = ::send(socket_.get(), pending.data(), pending.size(), MSG_NOSIGNAL);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EAGAIN) break;
     if (written < 0) ended_ = true;
-    if (written > 0) sent += static_cast<std::size_t>(written);
+    if (written > 0) out_.sent(static_cast<std::size_t>(written));
   }
-  out_.erase(0, sent);
   const bool wait = !out_.empty() && !ended_;
   if (wait == waits_for_room_) return;
   waits_for_room_ = wait;

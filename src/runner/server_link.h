@@ -7,6 +7,7 @@
 #include "runner/descriptor.h"
 #include "runner/epoll.h"
 #include "wire/frame.h"
+#include "wire/out_buffer.h"
 
 namespace dhub::runner {
 
@@ -21,7 +22,7 @@ class ServerLink : public Source {
 
   // The first frame; takes the descriptor `lifeline` along.
   void send_hello(const std::string& frame, int lifeline);
-  [[nodiscard]] std::string& out() { return out_; }
+  [[nodiscard]] std::string& out() { return out_.bytes(); }
   void flush();
   // So much waits that workers should not be read from.
   [[nodiscard]] bool is_full() const;
@@ -36,7 +37,7 @@ class ServerLink : public Source {
   Epoll& epoll_;
   OnFrame on_frame_;
   wire::FrameBuffer in_;
-  std::string out_;
+  wire::OutBuffer out_;
   bool waits_for_room_ = false;
   bool ended_ = false;
 };

@@ -369,6 +369,21 @@ TEST_P(OnEveryIsolation, AServerThatIsKilledLeavesNoProcessAndNoDirectory) {
   t.wait([&] { return std::filesystem::is_empty(t.work_dir + "/instances"); }, "the directories to go");
 }
 
+TEST_P(OnEveryIsolation, SignalsThatAreMeantForTheServerEndNobody) {
+  TestBackend t(options());
+  const auto id = t.start_ready({deadly(t)});
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    ::kill(t.backend->host_pid(), number);
+    EXPECT_EQ(count_processes("cmdline",
+                              [&](int pid, const std::string& line) {
+                                return line.find("dhub-test-") != std::string::npos && ::kill(pid, number) == 0;
+                              }),
+              2);
+  }
+  EXPECT_EQ(t.run(id, {"good"}).kind, OutcomeKind::Succeeded);
+  EXPECT_EQ(t.run(t.start_ready({deadly(t)}), {"good"}).kind, OutcomeKind::Succeeded);
+}
+
 TEST(Deaths, AnIdleTemplateEnds) {
   LocalOptions options;
   options.template_idle = 200ms;

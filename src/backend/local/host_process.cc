@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "backend/local/spawn.h"
+#include "wire/out_buffer.h"
 
 namespace dhub::local {
 namespace {
@@ -84,16 +85,17 @@ class HostProcess::Link : public std::enable_shared_from_this<HostProcess::Link>
   pid_t pid_;
   State state_ = State::Greeting;
   wire::FrameBuffer in_;
-  std::string out_;
+  wire::OutBuffer out_;
+  bool greeted_ = false;
   bool flush_posted_ = false;
   bool waits_for_room_ = false;
   std::string why_;
 };
 
 void HostProcess::Link::begin() {
-  const std::size_t began = wire::begin_frame(out_, wire::FrameType::Hello, {});
-  wire::encode_hello(out_, settings_.hello);
-  wire::end_frame(out_, began);
+  const std::size_t began = wire::begin_frame(out_.bytes(), wire::FrameType::Hello, {});
+  wire::encode_hello(out_.bytes(), settings_.hello);
+  wire::end_frame(out_.bytes(), began);
   flush();
   wait_for_input();
   scheduler_.at(scheduler_.now().mono + settings_.hello_timeout, [weak = weak_from_this()] {
@@ -112,23 +114,18 @@ std::string& HostProcess::Link::out() {
       }
     });
   }
-  return out_;
+  return out_.bytes();
 }
 
 void HostProcess::Link::flush() {
-  if (!alive() || waits_for_room_) return;
-  std::size_t sent = 0;
-  while (sent < out_.size()) {
-    const ssize_t written =
-        ::send(socket_.native_handle(), out_.data() + sent, out_.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (written < 0 && errno == EINTR) continue;
-    // Anything but a full socket shows when it is read from.
-    if (written < 0) break;
-    sent += static_cast<std::size_t>(written);
+  while (alive() && !waits_for_room_ && !out_.empty()) {
+    const auto pending = out_.pending();
+    const ssize_t sent = ::send(socket_.native_handle(), pending.data(), pending.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) out_.sent(static_cast<std::size_t>(sent));
+    if (sent >= 0 || errno == EINTR) continue;
+    if (errno == EAGAIN) return wait_for_room();
+    out_.clear();  // the host is dying, which shows when it is read from
   }
-  const bool full = sent < out_.size() && (errno == EAGAIN || errno == EWOULDBLOCK);
-  out_.erase(0, sent);
-  if (full) wait_for_room();
 }
 
 void HostProcess::Link::wait_for_room() {
@@ -213,6 +210,7 @@ void HostProcess::Link::take_frame(const wire::Frame& frame) {
     return lose("the runner speaks versions " + std::to_string(hello->protocol.oldest) + " to " +
                 std::to_string(hello->protocol.newest) + " of the protocol, the server none of them");
   state_ = State::Talking;
+  greeted_ = true;
 }
 
 // A host that is lost is killed; then the end of everything below it is waited for.
@@ -252,7 +250,7 @@ void HostProcess::Link::gone() {
   state_ = State::Gone;
   const auto on_lost = std::move(events_.on_lost);
   events_ = {};
-  if (on_lost) on_lost(why_);
+  if (on_lost) on_lost(why_, greeted_);
 }
 
 void HostProcess::Link::close() {

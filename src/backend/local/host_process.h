@@ -20,8 +20,8 @@ namespace dhub::local {
 // What becomes of a host process. Called on the loop, never from inside a call to it.
 struct HostEvents {
   std::function<void(const wire::Frame&)> on_frame;
-  // It is dead, and so is all below it: nothing more comes. `why` is a sentence.
-  std::function<void(const std::string& why)> on_lost;
+  // It is dead, and so is all below it: nothing more comes. `why` is a sentence; `greeted`: it had said hello.
+  std::function<void(const std::string& why, bool greeted)> on_lost;
 };
 
 // A host process and the stream to it. Spawned at once; usable at once, what is sent waits in the socket. Life: until

@@ -95,7 +95,7 @@ class LocalBackend::Instances : public std::enable_shared_from_this<LocalBackend
   void on_ready(InstanceId id);
   void on_outcomes(InstanceId id, std::string_view payload);
   void on_ended(InstanceId id, wire::Ended ended);
-  void on_host_lost(const HostProcess* host, const std::string& why);
+  void on_host_lost(const HostProcess* host, const std::string& why, bool greeted);
   void remember(const Instance& instance, const Outstanding& answered, const wire::ReceivedOutcome& received);
   void log(LogLevel level, std::string_view message, const std::vector<LogField>& fields) const {
     if (options_.log) options_.log(level, message, fields);
@@ -145,6 +145,7 @@ Status LocalBackend::Instances::ensure_host() {
   }
   HostProcess::Settings settings;
   settings.program = options_.host_program;
+  settings.hello_timeout = options_.hello_timeout;
   settings.hello.template_idle = options_.template_idle;
   settings.hello.package_dir = package_dir_;
   settings.hello.instances_dir = host_directory(options_.work_dir, ++hosts_);
@@ -152,7 +153,7 @@ Status LocalBackend::Instances::ensure_host() {
   const auto holder = std::make_shared<const HostProcess*>(nullptr);
   HostEvents events;
   events.on_frame = [this](const wire::Frame& frame) { on_frame(frame); };
-  events.on_lost = [this, holder](const std::string& why) { on_host_lost(*holder, why); };
+  events.on_lost = [this, holder](const std::string& why, bool greeted) { on_host_lost(*holder, why, greeted); };
   ASSIGN_OR_RETURN(host_, HostProcess::spawn(scheduler_, io_, settings, std::move(events)));
   *holder = host_.get();
   log(LogLevel::Info, "runner started", {{"pid", std::to_string(host_->pid())}});
@@ -292,8 +293,10 @@ void LocalBackend::Instances::on_ended(InstanceId id, wire::Ended ended) {
   instance.listener->on_ended({id, ended.reason, std::move(ended.detail), std::move(ended.trace)});
 }
 
-void LocalBackend::Instances::on_host_lost(const HostProcess* host, const std::string& why) {
-  log(LogLevel::Error, "the runner is lost; its instances are started anew", {{"reason", why}});
+// One that never said hello has run nothing: that is no loss, and starting another would end the same way.
+void LocalBackend::Instances::on_host_lost(const HostProcess* host, const std::string& why, bool greeted) {
+  const EndReason reason = greeted ? EndReason::HostLost : EndReason::FailedToStart;
+  log(LogLevel::Error, "the runner is lost, and its instances with it", {{"reason", why}});
   std::vector<InstanceId> lost;
   for (const auto& [id, instance] : instances_) {
     if (instance.host.get() == host) lost.push_back(id);
@@ -301,7 +304,7 @@ void LocalBackend::Instances::on_host_lost(const HostProcess* host, const std::s
   std::sort(lost.begin(), lost.end());
   const std::shared_ptr<HostProcess> keep = host_;
   if (host_.get() == host) host_.reset();
-  for (const InstanceId id : lost) on_ended(id, {EndReason::HostLost, why, {}});
+  for (const InstanceId id : lost) on_ended(id, {reason, why, {}});
 }
 
 void LocalBackend::Instances::close() {

@@ -24,6 +24,7 @@ struct LocalOptions {
   std::string default_interpreter = "/usr/bin/python3";
   Duration template_idle = std::chrono::minutes(10);  // a template without workers ends after this time
   Duration start_timeout = std::chrono::seconds(60);  // for loading the steps and init()
+  Duration hello_timeout = std::chrono::seconds(10);  // for the host to say hello
   // Told of hosts that come and go; may be empty.
   std::function<void(LogLevel, std::string_view message, const std::vector<LogField>&)> log;
   // What a step's processes wrote past Python's print and logging; limited in rate; may be empty.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/local/local_backend.h"
 
+#include <fstream>
+
 #include "backend/local/test_backend.h"
 
 namespace dhub::local {
@@ -414,6 +416,31 @@ TEST(LocalBackend, AHostThatCannotBeRunFailsToStart) {
   const InstanceEnded& end = t.wait_ended(t.start({"def handle(event): pass"}));
   EXPECT_EQ(end.reason, EndReason::FailedToStart);
   EXPECT_THAT(end.detail, HasSubstr("/nonexistent/dhub"));
+}
+
+TEST(LocalBackend, AProgramThatIsNoHostFailsToStart) {
+  LocalOptions options;
+  options.host_program = "/bin/false";
+  TestBackend t(std::move(options));
+  const auto id = t.start({"def handle(event): pass"});
+  const auto deliveries = t.deliver(id, {{"x"}});
+  const InstanceEnded& end = t.wait_ended(id);
+  EXPECT_EQ(end.reason, EndReason::FailedToStart);
+  EXPECT_EQ(end.detail, "the runner ended: exited with status 1");
+  EXPECT_EQ(t.outcomes.at(deliveries[0]).kind, OutcomeKind::NotStarted);
+}
+
+TEST(LocalBackend, AHostThatSaysNothingFailsToStart) {
+  LocalOptions options;
+  options.hello_timeout = 200ms;
+  options.host_program = testing::TempDir() + "mute-host";
+  std::ofstream(options.host_program) << "#!/bin/sh\nexec sleep 3600\n";
+  std::filesystem::permissions(options.host_program, std::filesystem::perms::owner_all);
+  TestBackend t(options);
+  const InstanceEnded& end = t.wait_ended(t.start({"def handle(event): pass"}));
+  std::filesystem::remove(options.host_program);
+  EXPECT_EQ(end.reason, EndReason::FailedToStart);
+  EXPECT_THAT(end.detail, HasSubstr("did not say hello in time"));
 }
 
 TEST(LocalBackend, LoadingMayNotTakeForEver) {
