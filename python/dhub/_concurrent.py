@@ -14,8 +14,6 @@ from dhub._event import Event
 from dhub.worker import AsyncGeneratorType, CoroutineType, Ended, GeneratorType, collect, take_all
 
 _log = contextvars.ContextVar("dhub_log", default=None)
-# A handler that can be cancelled is, before the host kills the worker.
-CANCEL_GRACE_NS = 200_000_000
 
 
 def serve(worker):
@@ -105,10 +103,11 @@ class Concurrent:
         good = True
         try:
             run = asyncio.ensure_future(self.steps(buffer, at, fields))
-            done, _ = await asyncio.wait([run], timeout=(worker.timeout_ns + CANCEL_GRACE_NS) / 1e9)
+            done, _ = await asyncio.wait([run], timeout=worker.timeout_ns / 1e9)
             if not done:
+                # One that does not let itself be cancelled is ended by the host, with the worker.
                 run.cancel()
-                await asyncio.wait([run], timeout=0.5)
+                await asyncio.wait([run])
                 raise Ended(wire.TIMED_OUT, 0, worker.timeout_text())
             published = run.result()
             worker.put(delivery, wire.SUCCEEDED, 0, monotonic_ns() - began, log=log.take(), published=published or b"")

@@ -42,7 +42,8 @@ class Step:
                             % type(handler).__name__)
         code = getattr(handler, "__code__", None)
         self.call = handler
-        if code is None:
+        if code is None or hasattr(handler, "__wrapped__"):
+            self.is_async = bool(getattr(code, "co_flags", 0) & COROUTINE_FLAGS)
             self.takes_context = _positional(handler) >= 2
             return
         bound = 1 if isinstance(handler, types.MethodType) else 0

@@ -9,8 +9,9 @@ if sys.version_info < (3, 9):
 import _socket
 import errno
 import faulthandler
+import fcntl
 import gc
-import logging
+import logging  # noqa: F401  steps use it, so that not every worker has to load it
 import os
 import select
 import signal
@@ -47,7 +48,10 @@ class Template:
         self.preloaded = False
         self.wake, wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.wake_writer = wake_writer
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # What is sent to all processes of a service at its stop is meant for the server: it drains us in its own time.
+        # Handlers, not "ignored", for only those are not passed on to programs that a step runs.
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
 
     def run(self):
@@ -205,8 +209,6 @@ def _become_worker(instance, descriptors):
 
 def _above(descriptor):
     """The same descriptor, out of the way of the fixed ones."""
-    import fcntl
-
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker: a process forked from the template that runs all Python steps of a pipeline."""
 import os
+import resource
 import sys
 from time import monotonic_ns
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -190,7 +191,7 @@ class Worker:
         broken = set()
         (count,) = wire.COUNT.unpack_from(buffer, at)
         at += 4
-        now = monotonic_ns()
+        now = self.last_flush = monotonic_ns()
         for _ in range(count):
             fields = unpack(buffer, at)
             began = now
@@ -384,7 +385,8 @@ class Worker:
 
     def give_up(self):
         """Memory is exhausted, and who holds it cannot be known: a fresh worker goes on with the rest."""
-        self.words[Page.FIRST_SLOT] = 0
+        for slot in range(self.page.slots):
+            self.words[Page.FIRST_SLOT + 2 * slot] = 0
         self.words[Page.CAUSE] = Page.CAUSE_MEMORY
         self.flush()
         os._exit(1)
@@ -414,7 +416,7 @@ _FLAG = wire.Struct("<B")
 
 
 def _use_environment(given):
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR") if name in os.environ}
     os.environ.clear()
     os.environ.update(kept)
     for name, value in given.items():
@@ -431,8 +433,6 @@ def _use_environment(given):
 def _limit_memory(limit):
     """A ceiling against what grows faster than the host looks. Address space that is set aside but not used counts
     here, so it lies above the limit itself, which the host enforces."""
-    import resource
-
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ceiling = limit + max(limit, 1 << 30)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
