@@ -209,7 +209,11 @@ class FakeEventLog : public EventLog {
     }
     return ReadResult{batch, Offset{std::max(from.value, static_cast<std::int64_t>(next))}, next >= all->size()};
   }
-  std::unique_ptr<Watch> watch(TopicUid, std::function<void()>) override { return nullptr; }
+  std::unique_ptr<TopicReader> open_reader(TopicUid, std::function<void()>) override { return nullptr; }
+  void note_cursors(TopicUid, const std::string&, const std::vector<StartOffset>&) override {}
+  Result<std::vector<StartOffset>> group_offsets(TopicUid, const std::string&) const override {
+    return fail(ErrorCode::Unsupported, "There are no groups.");
+  }
 
  private:
   void serve() {
@@ -252,6 +256,7 @@ class FakeJournal : public Journal {
 
   Result<LoadedPosition> load(PositionUid) override { return fail(ErrorCode::Internal, "not used here"); }
   void commit(JournalCommit, CommitDone) override {}
+  Status add_partitions(PositionUid, OwnerEpoch, const std::vector<StartOffset>&) override { return {}; }
   Status mark_clean(PositionUid, OwnerEpoch) override { return {}; }
   Result<OffsetState> state_of(PositionUid, PartitionId, Offset) const override { return OffsetState{}; }
   Result<OutcomeCounts> counts(PositionUid) const override { return OutcomeCounts{}; }

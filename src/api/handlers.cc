@@ -47,7 +47,7 @@ Result<PipelineVersion> find_version(const HandlerContext& context, const Reques
 
 Result<Topic> find_topic(const HandlerContext& context, const Request& request) {
   const std::string& name = request.parameter("topic");
-  if (!validate_topic_name(name))
+  if (!parse_topic_name(name))
     return fail(ErrorCode::NotFound,
                 fmt::format("There is no topic '{}'; GET /api/v1/topics lists those there are.", shown(name)));
   return context.services.event_log.topic(name);

@@ -75,7 +75,7 @@ Result<PublishRequest> read_publish(const HandlerContext& context, const Request
   ASSIGN_OR_RETURN(publish.messages, lines ? read_lines(request, query, limits) : read_single(request, query, limits));
   ASSIGN_OR_RETURN(publish.idempotency_key, read_idempotency_key(request));
   publish.topic = request.parameter("topic");
-  RETURN_IF_ERROR(validate_topic_name(publish.topic));
+  RETURN_IF_ERROR(parse_topic_name(publish.topic));
   return publish;
 }
 

@@ -98,7 +98,7 @@ void list_topics(const HandlerContext& context, const Request& request, Reply re
   QueryReader query(request);
   const std::size_t limit = query.limit();
   const std::string after = query.text("token").value_or("");
-  if (!after.empty() && !validate_topic_name(after)) query.wrong("token", "is not a token that a list has answered");
+  if (!after.empty() && !parse_topic_name(after)) query.wrong("token", "is not a token that a list has answered");
   if (const auto status = query.status(); !status) return reply(error_response(status.error()));
   const auto topics = context.services.event_log.topics(after, limit + 1);
   if (!topics) return reply(error_response(topics.error()));
@@ -126,7 +126,7 @@ void put_topic(const HandlerContext& context, const Request& request, Reply repl
   if (!body) return reply(body.error());
   if (const auto query = QueryReader(request).status(); !query) return reply(error_response(query.error()));
   const std::string& name = request.parameter("topic");
-  if (const auto valid = validate_topic_name(name); !valid) return reply(error_response(valid.error()));
+  if (const auto valid = parse_topic_name(name); !valid) return reply(error_response(valid.error()));
   reply(store_topic(context, name, *body));
 }
 

@@ -7,7 +7,7 @@ namespace dhub::delivery {
 namespace {
 
 std::uint64_t size_of(const RecordBatch& batch) {
-  return batch.buffer.size() + batch.records.size() * sizeof(RecordView);
+  return batch.buffer.size() + batch.pinned_bytes + batch.records.size() * sizeof(RecordView);
 }
 
 }  // namespace

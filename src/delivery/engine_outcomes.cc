@@ -211,7 +211,7 @@ std::optional<std::string> Engine::refuse_publications(const Outcome& outcome, s
     return fmt::format(
         "The event has come through {} triggers; a chain is cut here so that it cannot go round for ever.", hops);
   for (const auto& publication : outcome.publications) {
-    if (!validate_topic_name(publication.topic))
+    if (!parse_topic_name(publication.topic))
       return fmt::format("A step published to '{}', which is no topic name.", cut(publication.topic, 64));
     if (size_of(publication.message) > settings_.limits.message_bytes)
       return fmt::format("A step published more than {} bytes in one message to '{}'.", settings_.limits.message_bytes,

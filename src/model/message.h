@@ -54,6 +54,9 @@ struct RecordView {
 struct RecordBatch {
   std::vector<RecordView> records;
   std::string buffer;
+  // Memory of somebody else's that the records point into as well, let go with the batch, and about how much it is.
+  std::shared_ptr<const void> pinned;
+  std::size_t pinned_bytes = 0;
 };
 using RecordBatchRef = std::shared_ptr<const RecordBatch>;
 

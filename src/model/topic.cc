@@ -10,6 +10,7 @@ namespace dhub {
 namespace {
 
 constexpr std::size_t kLongestTopicName = 249;
+constexpr std::size_t kLongestClusterName = 63;
 constexpr std::int32_t kMostPartitions = 1000;
 
 bool is_topic_character(char c) {
@@ -48,6 +49,27 @@ Status validate_topic_name(std::string_view name) {
   return fail(
       ErrorCode::InvalidArgument,
       fmt::format("A topic name has 1 to {} characters of letters, digits, '.', '_' and '-'.", kLongestTopicName));
+}
+
+Result<TopicName> parse_topic_name(std::string_view name) {
+  TopicName parsed;
+  const auto slash = name.find('/');
+  if (slash != std::string_view::npos) {
+    parsed.cluster = name.substr(0, slash);
+    name.remove_prefix(slash + 1);
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+    bool good = !parsed.cluster.empty() && parsed.cluster.size() <= kLongestClusterName &&
+                plain(parsed.cluster.front()) && plain(parsed.cluster.back());
+    for (const char c : parsed.cluster) good = good && (plain(c) || c == '-');
+    if (!good)
+      return fail(
+          ErrorCode::InvalidArgument,
+          "Before the '/' of a topic stands the name of a cluster: 1 to 63 characters of a-z, 0-9 and '-', with "
+          "a letter or digit at both ends.");
+  }
+  RETURN_IF_ERROR(validate_topic_name(name));
+  parsed.topic = name;
+  return parsed;
 }
 
 Status validate(const TopicSettings& settings) {

@@ -29,9 +29,25 @@ struct PartitionRange {
   std::uint64_t bytes = 0;
 };
 
+struct StartOffset {
+  PartitionId partition{};
+  Offset offset{};
+};
+
+// The cluster that a topic of the embedded log belongs to.
+inline constexpr const char* kEmbeddedCluster = "embedded";
+
+// "topic" or "cluster/topic" as users write it; a topic without a cluster is one of the default cluster's.
+// InvalidArgument when the topic's name is none, or the cluster's is no DNS label.
+struct TopicName {
+  std::string cluster;  // empty: the default one
+  std::string topic;
+};
+[[nodiscard]] Result<TopicName> parse_topic_name(std::string_view name);
+
 struct Topic {
   TopicUid uid{};
-  std::string name;
+  std::string name;  // as users write it: with its cluster when that is not the default one
   TopicSettings settings;
   WallTime created_at{};
   std::vector<PartitionRange> partitions;

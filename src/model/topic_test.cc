@@ -26,5 +26,16 @@ TEST(Topic, PartitionOfAgreesWithKafkasJavaClient) {
     EXPECT_EQ(partition_of(key, 997).value, (murmur & 0x7fffffff) % 997) << key;
 }
 
+TEST(TopicName, MayNameItsCluster) {
+  EXPECT_EQ(parse_topic_name("orders")->cluster, "");
+  EXPECT_EQ(parse_topic_name("orders")->topic, "orders");
+  EXPECT_EQ(parse_topic_name("main/orders")->cluster, "main");
+  EXPECT_EQ(parse_topic_name("main/orders")->topic, "orders");
+  for (const char* name :
+       {"", "/orders", "main/", "Main/orders", "-a/orders", "a-/orders", "a/b/c", "a b/c", "main/.."})
+    EXPECT_FALSE(parse_topic_name(name)) << name;
+  EXPECT_FALSE(parse_topic_name(std::string(64, 'a') + "/orders"));
+}
+
 }  // namespace
 }  // namespace dhub

@@ -126,11 +126,7 @@ void ObjectReader::size(std::string_view key, std::uint64_t least, std::uint64_t
 void ObjectReader::topic(std::string_view key, std::optional<std::string>& out) const {
   std::string name;
   if (!text(key, name)) return;
-  if (name.find('/') != std::string::npos) {
-    findings_.not_served(pointer(key), "topics of other clusters are not served yet; write a topic name without '/'");
-    return;
-  }
-  if (const Status valid = validate_topic_name(name); !valid)
+  if (const auto valid = parse_topic_name(name); !valid)
     findings_.invalid(pointer(key), valid.error());
   else
     out = std::move(name);

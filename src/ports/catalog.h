@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "model/ids.h"
 #include "model/pipeline.h"
+#include "model/topic.h"
 #include "model/trigger.h"
 
 namespace dhub {
@@ -21,16 +22,11 @@ struct PipelineChange {
   std::optional<std::string> metadata_json;
 };
 
-// Where a seek sends a partition.
-struct StartOffset {
-  PartitionId partition{};
-  Offset offset{};
-};
-
 struct StartTrigger {
   PipelineUid pipeline{};
   Version version{};
   TopicUid topic{};
+  std::optional<Topic> elsewhere;    // of a topic outside the store: what its log says of it
   std::vector<StartOffset> initial;  // for partitions that the position does not know yet
   bool seek = false;                 // true: begin a new pass at `initial`, even where a position exists
 };

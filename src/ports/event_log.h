@@ -27,6 +27,19 @@ struct ReadResult {
   RecordBatchRef batch;      // may hold no records; never null
   Offset next_offset{};      // read on from here
   bool end_reached = false;  // nothing more at `next_offset` at this moment
+  bool pending = false;      // nothing yet, but more is on its way: ask again when the reader's on_growth is called
+};
+
+// How a subscription reads its topic. Used by one thread at a time; never waits for a network. Errors stay until they
+// are over: Unavailable (the log cannot be reached), NotFound (the topic is gone), PermissionDenied, Conflict (another
+// topic has taken the name), Corruption (the log ends before what was read from it). on_growth tells of their end.
+class TopicReader {
+ public:
+  virtual ~TopicReader() = default;
+  // As EventLog::read. Meant to go on where the last read of the partition ended; anything else costs a seek.
+  virtual Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) = 0;
+  // One earlier record again, out of turn: what was let go while it waited. Leaves read() where it is.
+  virtual Result<ReadResult> fetch(PartitionId partition, Offset offset, std::size_t max_bytes) = 0;
 };
 
 // Topics: durable append, read by offset, word of growth. Thread-safe. Control calls block until they are durable
@@ -42,6 +55,7 @@ class EventLog {
   // Changes retention; Conflict when `partitions` differs.
   virtual Result<Topic> update_topic(const std::string& name, const TopicSettings& settings) = 0;
   virtual Result<Topic> topic(const std::string& name) const = 0;
+  // What is known of it at this moment, never waiting for a network. Conflict: its name is another topic's by now.
   virtual Result<Topic> topic(TopicUid uid) const = 0;
   // By name, those after `after`.
   virtual Result<std::vector<Topic>> topics(const std::string& after, std::size_t limit) const = 0;
@@ -58,12 +72,15 @@ class EventLog {
   virtual Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const = 0;
 
   // `on_growth` is called on a thread of the log after each durable append to the topic, soon and at least once per
-  // group commit; it must only post. Stops when the handle is destroyed; no call is under way after that.
-  class Watch {
-   public:
-    virtual ~Watch() = default;
-  };
-  [[nodiscard]] virtual std::unique_ptr<Watch> watch(TopicUid topic, std::function<void()> on_growth) = 0;
+  // group commit, and when the reader has other news; it must only post. Not called any more once the reader is gone.
+  [[nodiscard]] virtual std::unique_ptr<TopicReader> open_reader(TopicUid topic, std::function<void()> on_growth) = 0;
+
+  // A log that others look at too is told how far the work has come, as the offsets of a consumer group. Never blocks,
+  // may be late or lost, is never ahead of what the journal has stored. The embedded log ignores it.
+  virtual void note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) = 0;
+  // The offsets that a consumer group of the log has committed; empty when it has none. Unsupported in the embedded
+  // log.
+  virtual Result<std::vector<StartOffset>> group_offsets(TopicUid topic, const std::string& group) const = 0;
 };
 
 }  // namespace dhub

@@ -10,6 +10,7 @@
 #include "model/ids.h"
 #include "model/message.h"
 #include "model/run.h"
+#include "model/topic.h"
 
 namespace dhub {
 
@@ -101,6 +102,10 @@ class Journal {
   // Raises owner_epoch, takes back the "clean" mark, moves the borders of suspicion after an unclean stop, and reads:
   // one transaction, durable when it returns.
   virtual Result<LoadedPosition> load(PositionUid position) = 0;
+
+  // Partitions that the topic has got since, with the offset where each begins; those that are there stay as they are.
+  // Durable when it returns. Fenced like a commit.
+  virtual Status add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) = 0;
 
   // Applies the commit only when owner_epoch and pass are the current ones and seq is the last number + 1. Never
   // blocks. Commits of one position apply in the order they were handed in.

@@ -47,7 +47,7 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
       alive_(std::make_shared<char>()) {
   pool_.use(instance_spec(spec_.trigger, spec_.definition), resolved_scaling(spec_.definition, world_.cores));
   paused_ = spec_.trigger.desired == DesiredState::Paused;
-  watch_topic();
+  open_reader();
   unread_ = engine_.partitions();
   for (const PartitionId partition : unread_) lag_.set_cursor(partition, engine_.view(partition).cursor);
   note_ends();
@@ -216,7 +216,7 @@ void Subscription::set_paused(bool paused) {
 void Subscription::stop(Duration grace) {
   if (ended_) return;
   if (!std::exchange(stopping_, true)) {
-    watch_.reset();
+    reader_.reset();
     read_again_at_.reset();
     step([&](const Now& now) { engine_.set_paused(true, now, out_); });
     pool_.drain_all();
@@ -245,7 +245,7 @@ void Subscription::break_off(Error error) {
   broken_ = std::move(error);
   stopping_ = true;
   if (std::exchange(killed_, true)) return;
-  watch_.reset();
+  reader_.reset();
   pool_.kill_all();
 }
 

@@ -101,7 +101,7 @@ class Subscription final : public ComputeListener {
   void tell_losses();
 
   // subscription_reading.cc
-  void watch_topic();
+  void open_reader();
   void note_ends();
   void on_growth();
   void post_read();
@@ -111,8 +111,9 @@ class Subscription final : public ComputeListener {
   struct Chunk {
     delivery::ReadChunk chunk;
     bool end_reached = false;
+    bool pending = false;
   };
-  Result<Chunk> read_chunk(PartitionId partition, Offset from);
+  Result<Chunk> chunk_of(PartitionId partition, Offset from, Result<ReadResult> read);
   Error note_read_error(PartitionId partition, Error error);
 
   [[nodiscard]] std::vector<Condition> conditions() const;
@@ -125,14 +126,15 @@ class Subscription final : public ComputeListener {
   InstancePool pool_;
   TriggerMetrics metrics_;
   delivery::Outputs out_;
-  std::unique_ptr<EventLog::Watch> watch_;
+  std::unique_ptr<TopicReader> reader_;
   Scheduler::TimerId timer_ = Scheduler::TimerId::None;
   std::optional<Instant> timer_at_;
   Scheduler::TimerId grace_timer_ = Scheduler::TimerId::None;
   std::optional<Instant> grace_until_;
   std::optional<Instant> reconsider_scaling_at_;
   std::optional<Instant> read_again_at_;
-  std::vector<PartitionId> unread_;  // partitions with more to read, as far as is known
+  std::vector<PartitionId> unread_;               // partitions with more to read, as far as is known
+  std::vector<delivery::Fetch> awaited_fetches_;  // the log is getting them
   bool read_posted_ = false;
   bool stepping_ = false;
   bool paused_ = false;

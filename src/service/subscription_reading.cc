@@ -16,8 +16,8 @@ constexpr Duration kNoteEnds = milliseconds(100);
 
 }  // namespace
 
-void Subscription::watch_topic() {
-  watch_ = world_.event_log.watch(
+void Subscription::open_reader() {
+  reader_ = world_.event_log.open_reader(
       spec_.trigger.topic,
       [this, posted = growth_posted_, alive = std::weak_ptr<char>(alive_), &scheduler = world_.scheduler] {
         if (posted->exchange(true)) return;  // one task for all the growth until it runs
@@ -29,6 +29,7 @@ void Subscription::watch_topic() {
 }
 
 void Subscription::on_growth() {
+  for (const auto& wanted : std::exchange(awaited_fetches_, {})) fetch(wanted);
   if (stopping_) return;
   unread_ = engine_.partitions();
   const Instant now = world_.scheduler.now().mono;
@@ -76,12 +77,13 @@ void Subscription::read_on() {
 bool Subscription::read_partition(PartitionId partition) {
   const auto from = engine_.wants_read(partition);
   if (!from) return true;
-  const auto read = read_chunk(partition, *from);
+  const auto read = chunk_of(partition, *from, reader_->read(partition, *from, kReadBytes));
   if (!read) {
     if (!read_again_at_) read_again_at_ = world_.scheduler.now().mono + kReadAgain;
     arm_timer();
     return false;
   }
+  if (read->pending) return false;
   lag_.raise_end(partition, read->chunk.next_offset);
   step([&](const Now& now) { engine_.records(partition, read->chunk, now, out_); });
   // The engine may not have had room for all of it.
@@ -89,10 +91,9 @@ bool Subscription::read_partition(PartitionId partition) {
   return !read->end_reached || !next || *next < read->chunk.next_offset;
 }
 
-// Reads, and where offsets are missing asks whether they are below the log's start: a gap that retention made is told
-// apart from one that never held anything, or it counts as a failed read.
-Result<Subscription::Chunk> Subscription::read_chunk(PartitionId partition, Offset from) {
-  auto read = world_.event_log.read(spec_.trigger.topic, partition, from, kReadBytes);
+// Where offsets are missing, asks whether they are below the log's start: a gap that retention made is told apart from
+// one that never held anything, or it counts as a failed read.
+Result<Subscription::Chunk> Subscription::chunk_of(PartitionId partition, Offset from, Result<ReadResult> read) {
   if (!read) return fail(note_read_error(partition, std::move(read.error())));
   const auto& records = read->batch->records;
   const bool gap = records.empty() ? read->next_offset > from : records.front().offset > from;
@@ -105,7 +106,7 @@ Result<Subscription::Chunk> Subscription::read_chunk(PartitionId partition, Offs
   }
   if (read_errors_.erase(partition) > 0)
     log(LogLevel::Info, "reading again", {{"partition", fmt::format("{}", partition)}});
-  return Chunk{{std::move(read->batch), read->next_offset, start}, read->end_reached};
+  return Chunk{{std::move(read->batch), read->next_offset, start}, read->end_reached, read->pending};
 }
 
 Error Subscription::note_read_error(PartitionId partition, Error error) {
@@ -118,8 +119,13 @@ Error Subscription::note_read_error(PartitionId partition, Error error) {
 
 // Gets the bytes of an event whose turn has come after they had been let go.
 void Subscription::fetch(const delivery::Fetch& wanted) {
-  if (ended_ || killed_) return;
-  const auto read = read_chunk(wanted.partition, wanted.offset);
+  if (ended_ || killed_ || !reader_) return;
+  const auto read =
+      chunk_of(wanted.partition, wanted.offset, reader_->fetch(wanted.partition, wanted.offset, kReadBytes));
+  if (read && read->pending) {
+    awaited_fetches_.push_back(wanted);
+    return;
+  }
   if (!read) {
     // The event keeps its turn and is asked for again.
     world_.scheduler.at(world_.scheduler.now().mono + kReadAgain, [this, wanted, alive = std::weak_ptr<char>(alive_)] {

@@ -63,16 +63,24 @@ RecordBatchRef batch_of(const SimPartition& partition, std::int64_t from, std::i
 
 }  // namespace
 
-class SimEventLog::SimWatch final : public EventLog::Watch {
+class SimEventLog::SimReader final : public TopicReader {
  public:
-  SimWatch(std::shared_ptr<Watchers> watchers, std::uint64_t id) : watchers_(std::move(watchers)), id_(id) {}
-  ~SimWatch() override { watchers_->all.erase(id_); }
-  SimWatch(const SimWatch&) = delete;
-  SimWatch& operator=(const SimWatch&) = delete;
+  SimReader(const SimEventLog& log, TopicUid topic, std::uint64_t id)
+      : log_(log), topic_(topic), watchers_(log.watchers_), id_(id) {}
+  ~SimReader() override { watchers_->all.erase(id_); }
+
+  Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) override {
+    return log_.read(topic_, partition, from, max_bytes);
+  }
+  Result<ReadResult> fetch(PartitionId partition, Offset offset, std::size_t max_bytes) override {
+    return log_.read(topic_, partition, offset, max_bytes);
+  }
 
  private:
-  std::shared_ptr<Watchers> watchers_;
-  std::uint64_t id_;
+  const SimEventLog& log_;
+  const TopicUid topic_;
+  const std::shared_ptr<Watchers> watchers_;
+  const std::uint64_t id_;
 };
 
 SimEventLog::SimEventLog(SimDisk& disk) : disk_(disk), watchers_(std::make_shared<Watchers>()) {
@@ -193,10 +201,10 @@ Result<ReadResult> SimEventLog::read(TopicUid topic, PartitionId partition, Offs
   return ReadResult{batch_of(source, begin, until), Offset{until}, until >= source.end()};
 }
 
-std::unique_ptr<EventLog::Watch> SimEventLog::watch(TopicUid topic, std::function<void()> on_growth) {
+std::unique_ptr<TopicReader> SimEventLog::open_reader(TopicUid topic, std::function<void()> on_growth) {
   const std::uint64_t id = ++watchers_->last;
   watchers_->all[id] = {topic, std::move(on_growth)};
-  return std::make_unique<SimWatch>(watchers_, id);
+  return std::make_unique<SimReader>(*this, topic, id);
 }
 
 }  // namespace dhub::simulation

@@ -28,14 +28,18 @@ class SimEventLog final : public EventLog {
   Status delete_topic(const std::string& name) override;
   void publish(PublishRequest request, PublishDone done) override;
   Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const override;
-  [[nodiscard]] std::unique_ptr<Watch> watch(TopicUid topic, std::function<void()> on_growth) override;
+  [[nodiscard]] std::unique_ptr<TopicReader> open_reader(TopicUid topic, std::function<void()> on_growth) override;
+  void note_cursors(TopicUid, const std::string&, const std::vector<StartOffset>&) override {}
+  Result<std::vector<StartOffset>> group_offsets(TopicUid, const std::string&) const override {
+    return fail(ErrorCode::Unsupported, "There are no groups.");
+  }
 
  private:
   struct Watchers {
     std::map<std::uint64_t, std::pair<TopicUid, std::function<void()>>> all;
     std::uint64_t last = 0;
   };
-  class SimWatch;
+  class SimReader;
   Result<std::vector<Placement>> apply_publish(const PublishRequest& request);
 
   SimDisk& disk_;

@@ -152,6 +152,19 @@ void SimJournal::store(const JournalCommit& commit, SimPosition& position) {
   }
 }
 
+Status SimJournal::add_partitions(PositionUid uid, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) {
+  disk_.settle();
+  SimPosition* position = disk_.position(uid);
+  if (position == nullptr || position->epoch != epoch.value)
+    return fail(ErrorCode::Fenced, "A newer owner has taken over.");
+  for (const auto& start : fresh) {
+    SimPosition::Part part;
+    part.first = part.cursor = part.dispatched_through = start.offset.value;
+    position->parts.try_emplace(start.partition, part);
+  }
+  return {};
+}
+
 Status SimJournal::mark_clean(PositionUid uid, OwnerEpoch epoch) {
   disk_.settle();
   SimPosition* position = disk_.position(uid);

@@ -119,7 +119,7 @@ TEST_F(FaultyDisk, APublishThatFillsTheDiskDoesNotTakeACommitDownWithIt) {
   std::promise<void> blocked;
   std::promise<void> go_on;
   std::atomic<bool> first{true};
-  const auto watch = harness_->event_log().watch(harness_->event_log().topic("orders")->uid, [&] {
+  const auto watch = harness_->event_log().open_reader(harness_->event_log().topic("orders")->uid, [&] {
     if (!first.exchange(false)) return;
     blocked.set_value();
     go_on.get_future().get();

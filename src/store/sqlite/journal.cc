@@ -49,6 +49,14 @@ Result<LoadedPosition> load_position(Connection& db, PositionUid uid) {
   return loaded;
 }
 
+Status check_owner(Connection& db, PositionUid position, OwnerEpoch epoch) {
+  const auto head = find_position(db, position);
+  if (!head && head.error().code != ErrorCode::NotFound) return fail(head.error());
+  if (!head || head->owner_epoch != epoch)
+    return fail(ErrorCode::Fenced, "A newer owner has taken over this position.");
+  return {};
+}
+
 }  // namespace
 
 Result<LoadedPosition> PositionJournal::load(PositionUid position) {
@@ -76,12 +84,20 @@ void PositionJournal::commit(JournalCommit commit, CommitDone done) {
   writer_.submit(std::move(request));
 }
 
+Status PositionJournal::add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) {
+  return writer_.run(WriteKind::Journal, [position, epoch, fresh](WriteContext& context) -> Status {
+    RETURN_IF_ERROR(check_owner(context.db, position, epoch));
+    for (const auto& start : fresh) {
+      ASSIGN_OR_RETURN(const auto there, partition_row(context.db, position, start.partition));
+      if (!there) RETURN_IF_ERROR(insert_partition(context.db, position, start.partition, start.offset));
+    }
+    return {};
+  });
+}
+
 Status PositionJournal::mark_clean(PositionUid position, OwnerEpoch epoch) {
   return writer_.run(WriteKind::Journal, [position, epoch](WriteContext& context) -> Status {
-    const auto head = find_position(context.db, position);
-    if (!head && head.error().code != ErrorCode::NotFound) return fail(head.error());
-    if (!head || head->owner_epoch != epoch)
-      return fail(ErrorCode::Fenced, "A newer owner has taken over this position.");
+    RETURN_IF_ERROR(check_owner(context.db, position, epoch));
     return context.db.run("UPDATE positions SET clean=1 WHERE uid=?", position);
   });
 }

@@ -14,6 +14,7 @@ class PositionJournal : public Journal {
 
   Result<LoadedPosition> load(PositionUid position) override;
   void commit(JournalCommit commit, CommitDone done) override;
+  Status add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) override;
   Status mark_clean(PositionUid position, OwnerEpoch epoch) override;
   Result<OffsetState> state_of(PositionUid position, PartitionId partition, Offset offset) const override;
   Result<OutcomeCounts> counts(PositionUid position) const override;

@@ -120,8 +120,31 @@ Result<ReadResult> TopicLog::read(TopicUid topic, PartitionId partition, Offset 
   return with_reader(readers_, [&](Connection& db) { return read_records(db, {topic, partition, from, max_bytes}); });
 }
 
-std::unique_ptr<EventLog::Watch> TopicLog::watch(TopicUid topic, std::function<void()> on_growth) {
-  return watches_->add(topic, std::move(on_growth));
+// The log is at hand, so there is nothing to fetch ahead.
+class TopicLog::Reader : public TopicReader {
+ public:
+  Reader(const TopicLog& log, TopicUid topic, std::unique_ptr<Watches::Watch> watch)
+      : log_(log), topic_(topic), watch_(std::move(watch)) {}
+  Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) override {
+    return log_.read(topic_, partition, from, max_bytes);
+  }
+  Result<ReadResult> fetch(PartitionId partition, Offset offset, std::size_t max_bytes) override {
+    return log_.read(topic_, partition, offset, max_bytes);
+  }
+
+ private:
+  const TopicLog& log_;
+  const TopicUid topic_;
+  const std::unique_ptr<Watches::Watch> watch_;
+};
+
+std::unique_ptr<TopicReader> TopicLog::open_reader(TopicUid topic, std::function<void()> on_growth) {
+  return std::make_unique<Reader>(*this, topic, watches_->add(topic, std::move(on_growth)));
+}
+
+Result<std::vector<StartOffset>> TopicLog::group_offsets(TopicUid, const std::string&) const {
+  return fail(ErrorCode::Unsupported,
+              "A topic of the embedded log has no consumer groups; start without `group`, the position is kept here.");
 }
 
 }  // namespace dhub::store

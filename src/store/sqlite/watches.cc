@@ -6,7 +6,7 @@
 namespace dhub::store {
 
 // Shares the registry: a handle may be dropped after the store is.
-class Watches::Handle : public EventLog::Watch {
+class Watches::Handle : public Watch {
  public:
   Handle(std::shared_ptr<Watches> watches, TopicUid topic, std::uint64_t id)
       : watches_(std::move(watches)), topic_(topic), id_(id) {}
@@ -18,7 +18,7 @@ class Watches::Handle : public EventLog::Watch {
   std::uint64_t id_;
 };
 
-std::unique_ptr<EventLog::Watch> Watches::add(TopicUid topic, std::function<void()> on_growth) {
+std::unique_ptr<Watches::Watch> Watches::add(TopicUid topic, std::function<void()> on_growth) {
   std::uint64_t id = 0;
   {
     std::lock_guard lock(mutex_);

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <vector>
 
-#include "ports/event_log.h"
+#include "model/ids.h"
 
 namespace dhub::store {
 
@@ -16,7 +16,12 @@ namespace dhub::store {
 // watch is gone; that is why they must only post.
 class Watches : public std::enable_shared_from_this<Watches> {
  public:
-  std::unique_ptr<EventLog::Watch> add(TopicUid topic, std::function<void()> on_growth);
+  // Stops when it is destroyed; no call is under way after that.
+  class Watch {
+   public:
+    virtual ~Watch() = default;
+  };
+  std::unique_ptr<Watch> add(TopicUid topic, std::function<void()> on_growth);
   void grew(const std::vector<TopicUid>& topics);
 
  private:
