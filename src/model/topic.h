@@ -51,6 +51,7 @@ struct Topic {
   TopicSettings settings;
   WallTime created_at{};
   std::vector<PartitionRange> partitions;
+  std::string cluster = {};  // empty: a topic of the embedded log
 };
 
 // Where a published message stands.

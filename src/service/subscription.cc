@@ -26,8 +26,9 @@ Status check_cursors(const LoadedPosition& loaded, const Topic& topic) {
 }  // namespace
 
 Result<std::unique_ptr<Subscription>> Subscription::load(const World& world, TriggerSpec spec, OnEnd on_end) {
-  ASSIGN_OR_RETURN(LoadedPosition loaded, world.journal.load(spec.trigger.position));
+  // In this order: a topic that is out of reach must not raise the owner epoch at every try.
   ASSIGN_OR_RETURN(const Topic topic, world.event_log.topic(spec.trigger.topic));
+  ASSIGN_OR_RETURN(LoadedPosition loaded, world.journal.load(spec.trigger.position));
   RETURN_IF_ERROR(check_cursors(loaded, topic));
   return std::unique_ptr<Subscription>(new Subscription(world, std::move(spec), std::move(loaded), std::move(on_end)));
 }

@@ -12,6 +12,8 @@ namespace {
 
 constexpr Duration kFirstRetry = std::chrono::seconds(1);
 constexpr Duration kLongestRetry = std::chrono::seconds(30);
+// Of what is not there at the moment, such as a broker: it is wanted back soon after it is there again.
+constexpr Duration kLongestUnavailable = std::chrono::seconds(5);
 
 std::int64_t backlog_of(const std::vector<StartOffset>& cursors, const Topic& topic) {
   std::int64_t backlog = 0;
@@ -98,54 +100,68 @@ Result<TriggerSpec> Supervisor::spec_of(const Trigger& trigger) const {
 // ---- starting ----
 
 void Supervisor::start(StartCommand command, Done<Started> done) {
-  post([this, command = std::move(command), done = std::move(done)] { start_now(command, done); });
+  // Shared: a task must be copyable, and a plan is large.
+  auto plan = std::make_shared<Result<StartPlan>>(plan_start(std::move(command)));
+  post([this, plan, done = std::move(done)] {
+    if (!*plan) return done(fail(std::move(plan->error())));
+    start_now(**plan, done);
+  });
 }
 
-void Supervisor::start_now(const StartCommand& command, const Done<Started>& done) {
-  if (shutting_down_) return done(fail(ErrorCode::Cancelled, "The server is stopping; try again when it is back."));
-  TriggerSpec spec;
-  bool seek = false;
-  auto started = start_durably(command, spec, seek);
-  if (!started) return done(fail(std::move(started.error())));
-  logger_.info("trigger started", {{"pipeline", command.pipeline_id},
-                                   {"version", fmt::format("{}", spec.trigger.version)},
-                                   {"generation", fmt::format("{}", spec.trigger.generation)},
-                                   {"topic", spec.trigger.topic_name},
-                                   {"backlog", fmt::format("{}", started->backlog)}});
-  replace(std::move(spec), seek);
-  done(std::move(*started));
-}
-
-// PostDurableFirst: generation, version and start offsets are stored in one transaction before anything hears of them.
-Result<Started> Supervisor::start_durably(const StartCommand& command, TriggerSpec& spec, bool& seek) {
-  ASSIGN_OR_RETURN(const PipelineVersion version, catalog_.pipeline(command.pipeline_id, command.version));
-  ASSIGN_OR_RETURN(spec.definition,
+// On the caller's thread: a broker that is down may let it wait for seconds.
+Result<Supervisor::StartPlan> Supervisor::plan_start(StartCommand command) const {
+  StartPlan plan;
+  ASSIGN_OR_RETURN(plan.version, catalog_.pipeline(command.pipeline_id, command.version));
+  const PipelineVersion& version = plan.version;
+  ASSIGN_OR_RETURN(plan.definition,
                    pipeline::parse_definition(version.id, version.name, version.steps_json, version.options_json));
-  if (!spec.definition.options.event)
+  if (!plan.definition.options.event)
     return fail(
         ErrorCode::EventOptionMissing,
         fmt::format("Pipeline '{}' (version {}) has no event option. Put the topic to listen on into its options, "
                     "such as {{\"options\": {{\"event\": \"my-topic\"}}}}, and start it again.",
                     version.id, version.version));
-  ASSIGN_OR_RETURN(const Topic topic, world_.event_log.ensure_topic(*spec.definition.options.event));
-  ASSIGN_OR_RETURN(const StartTrigger request, start_request(version, topic, command.from));
-  seek = request.seek;
-  ASSIGN_OR_RETURN(StartedTrigger started, catalog_.start_trigger(request));
-  spec.trigger = started.trigger;
-  return Started{started.trigger, started.resumed, backlog_of(started.cursors, topic)};
+  ASSIGN_OR_RETURN(plan.topic, world_.event_log.ensure_topic(*plan.definition.options.event));
+  plan.command = std::move(command);
+  return plan;
 }
 
-Result<StartTrigger> Supervisor::start_request(const PipelineVersion& version, const Topic& topic,
-                                               std::optional<StartFrom> from) const {
+void Supervisor::start_now(StartPlan& plan, const Done<Started>& done) {
+  if (shutting_down_) return done(fail(ErrorCode::Cancelled, "The server is stopping; try again when it is back."));
+  const auto from = plan.command.from;
+  const bool seek = from == StartFrom::Latest || from == StartFrom::Earliest;
+  const auto stored = start_durably(plan, seek);
+  if (!stored) return done(fail(stored.error()));
+  const Trigger& trigger = stored->trigger;
+  Started started{trigger, stored->resumed, backlog_of(stored->cursors, plan.topic)};
+  logger_.info("trigger started", {{"pipeline", trigger.pipeline_id},
+                                   {"version", fmt::format("{}", trigger.version)},
+                                   {"generation", fmt::format("{}", trigger.generation)},
+                                   {"topic", trigger.topic_name},
+                                   {"backlog", fmt::format("{}", started.backlog)}});
+  replace({trigger, std::move(plan.definition)}, seek);
+  done(std::move(started));
+}
+
+// PostDurableFirst: generation, version and start offsets are stored in one transaction before anything hears of them.
+Result<StartedTrigger> Supervisor::start_durably(const StartPlan& plan, bool seek) {
+  ASSIGN_OR_RETURN(const StartTrigger request, start_request(plan, seek));
+  return catalog_.start_trigger(request);
+}
+
+// The ends are a little older than the loop's turn, so nothing that is published after the answer lies before them.
+Result<StartTrigger> Supervisor::start_request(const StartPlan& plan, bool seek) const {
+  const Topic& topic = plan.topic;
   StartTrigger request;
-  request.pipeline = version.uid;
-  request.version = version.version;
+  request.pipeline = plan.version.uid;
+  request.version = plan.version.version;
   request.topic = topic.uid;
-  request.seek = from == StartFrom::Latest || from == StartFrom::Earliest;
-  bool from_start = from == StartFrom::Earliest;
-  if (!request.seek) {
+  if (!topic.cluster.empty()) request.elsewhere = topic;
+  request.seek = seek;
+  bool from_start = plan.command.from == StartFrom::Earliest;
+  if (!seek) {
     // A partition that came after the position was made is new to it: nothing of it has been executed.
-    ASSIGN_OR_RETURN(const auto cursors, catalog_.cursors(version.uid, topic.uid));
+    ASSIGN_OR_RETURN(const auto cursors, catalog_.cursors(plan.version.uid, topic.uid));
     from_start = !cursors.empty();
   }
   for (const auto& range : topic.partitions)
@@ -187,11 +203,14 @@ void Supervisor::bring_up(PipelineUid pipeline) {
 
 void Supervisor::retry_later(PipelineUid pipeline, Error error) {
   Place& place = places_[pipeline];
-  logger_.error("trigger cannot run, trying again",
-                {{"pipeline", place.next->trigger.pipeline_id}, {"error", error.message}});
+  // Once for each thing that is wrong, not at every try.
+  if (!place.error || place.error->message != error.message)
+    logger_.error("trigger cannot run, trying again",
+                  {{"pipeline", place.next->trigger.pipeline_id}, {"error", error.message}});
+  const Duration longest = error.code == ErrorCode::Unavailable ? kLongestUnavailable : kLongestRetry;
   place.error = std::move(error);
   if (shutting_down_) return;
-  place.retry_delay = std::clamp<Duration>(place.retry_delay * 2, kFirstRetry, kLongestRetry);
+  place.retry_delay = std::clamp<Duration>(place.retry_delay * 2, kFirstRetry, longest);
   place.retry = after(place.retry_delay, [this, pipeline] {
     const auto found = places_.find(pipeline);
     if (found == places_.end()) return;

@@ -25,8 +25,9 @@ struct SupervisorOptions {
 // Keeps each trigger as its user wants it: desired state is written to the catalog first and made so afterwards. Holds
 // at most one subscription a pipeline, and starts the next one only when nothing of the last one runs any more.
 //
-// Everything happens on the scheduler's thread; calls from elsewhere are posted there. The ports outlive it. Destroy it
-// only after shutdown() has answered, or when the loop has ended.
+// Everything happens on the scheduler's thread; calls from elsewhere are posted there. Only start() looks things up on
+// the caller's thread first, because another cluster's topic is asked for over a network. The ports outlive it. Destroy
+// it only after shutdown() has answered, or when the loop has ended.
 class Supervisor final : public Triggers {
  public:
   Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_log, Journal& journal, RunArchive& run_archive,
@@ -70,15 +71,23 @@ class Supervisor final : public Triggers {
     Done<TriggerStatus> done;
   };
 
+  // What a start must know before the loop's turn: gathered on the caller's thread, since it may wait for a network.
+  struct StartPlan {
+    StartCommand command;
+    PipelineVersion version;
+    Definition definition;
+    Topic topic;
+  };
+
   void post(std::function<void()> task);
   Scheduler::TimerId after(Duration delay, std::function<void()> task);
 
   void recover_now(Duration retry_delay);
   Status bring_back(const Trigger& trigger);
-  void start_now(const StartCommand& command, const Done<Started>& done);
-  Result<Started> start_durably(const StartCommand& command, TriggerSpec& spec, bool& seek);
-  Result<StartTrigger> start_request(const PipelineVersion& version, const Topic& topic,
-                                     std::optional<StartFrom> from) const;
+  Result<StartPlan> plan_start(StartCommand command) const;
+  void start_now(StartPlan& plan, const Done<Started>& done);
+  Result<StartedTrigger> start_durably(const StartPlan& plan, bool seek);
+  Result<StartTrigger> start_request(const StartPlan& plan, bool seek) const;
   void bring_up(PipelineUid pipeline);
   void replace(TriggerSpec spec, bool seek);
   void on_end(PipelineUid pipeline, std::optional<Error> broken);

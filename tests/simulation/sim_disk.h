@@ -82,6 +82,7 @@ struct DiskFaults {
   std::optional<Error> refuse_reads;
   double refuse_read = 0;
   std::optional<Error> refuse_loads;
+  std::optional<Error> refuse_topic;  // is not known at this moment, to those who ask by uid
   std::optional<Error> refuse_catalog;
   double hole = 0;      // chance of a hole before a record
   double overtake = 0;  // chance that a blocking call is applied before what was handed in earlier

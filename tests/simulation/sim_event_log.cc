@@ -129,6 +129,7 @@ Result<Topic> SimEventLog::topic(const std::string& name) const {
 }
 
 Result<Topic> SimEventLog::topic(TopicUid uid) const {
+  if (disk_.faults.refuse_topic) return fail(*disk_.faults.refuse_topic);
   const SimTopic* found = disk_.topic(uid);
   if (found == nullptr) return no_topic(fmt::format("#{}", uid));
   return described(*found);
