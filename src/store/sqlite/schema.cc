@@ -2,6 +2,7 @@
 #include "store/sqlite/schema.h"
 
 #include <fmt/format.h>
+#include <iterator>
 
 namespace dhub::store {
 namespace {
@@ -17,6 +18,14 @@ constexpr const char* kArchiveConnection =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=OFF; PRAGMA temp_store=MEMORY;"
     "PRAGMA cache_size=-8192; PRAGMA journal_size_limit=16777216;";
 
+// What version 2 brought, in a new file and in one of version 1 alike.
+#define DHUB_VERSION_2                                                                                      \
+  "CREATE UNIQUE INDEX topics_by_name ON topics (namespace, name) WHERE deleted_ms IS NULL AND cluster='';" \
+  "CREATE UNIQUE INDEX topics_elsewhere ON topics (namespace, cluster, name, identity) WHERE cluster<>'';"  \
+  "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, namespace INTEGER NOT NULL DEFAULT 0, "   \
+  "cluster TEXT NOT NULL, topic TEXT NOT NULL, record BLOB NOT NULL);"                                      \
+  "CREATE INDEX outbox_by_cluster ON outbox (cluster);"
+
 constexpr const char* kStoreTables = R"sql(
 CREATE TABLE topics (
   uid INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -26,9 +35,10 @@ CREATE TABLE topics (
   retention_age_ns INTEGER NOT NULL,
   retention_bytes INTEGER NOT NULL,
   created_ms INTEGER NOT NULL,
-  deleted_ms INTEGER
+  deleted_ms INTEGER,
+  cluster TEXT NOT NULL DEFAULT '',
+  identity TEXT NOT NULL DEFAULT ''
 );
-CREATE UNIQUE INDEX topics_by_name ON topics (namespace, name) WHERE deleted_ms IS NULL;
 
 CREATE TABLE partitions (
   topic_uid INTEGER NOT NULL,
@@ -137,6 +147,7 @@ CREATE TABLE ledger (
   namespace INTEGER NOT NULL DEFAULT 0,
   state INTEGER NOT NULL,
   states BLOB,
+  pages INTEGER NOT NULL DEFAULT 1,
   PRIMARY KEY (position_uid, partition, page)
 ) WITHOUT ROWID;
 
@@ -189,7 +200,16 @@ CREATE TABLE dead_letters (
   created_ms INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX dead_letters_by_number ON dead_letters (pipeline_uid, number);
-)sql";
+)sql" DHUB_VERSION_2;
+
+// Element i makes a store of version i + 2 from one of version i + 1.
+constexpr const char* kStoreUpgrades[] = {
+    "ALTER TABLE topics ADD COLUMN cluster TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE topics ADD COLUMN identity TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE ledger ADD COLUMN pages INTEGER NOT NULL DEFAULT 1;"
+    "DROP INDEX topics_by_name;" DHUB_VERSION_2,
+};
+static_assert(std::size(kStoreUpgrades) == kStoreVersion - 1);
 
 constexpr const char* kArchiveTables = R"sql(
 CREATE TABLE attempts (
@@ -216,6 +236,16 @@ CREATE INDEX attempts_by_position ON attempts (position_uid, sequence);
 CREATE INDEX attempts_by_offset ON attempts (position_uid, partition, offset);
 )sql";
 
+// One of the two kinds of file.
+struct Layout {
+  const char* connection;
+  const char* tables;
+  std::int64_t version;
+  const char* const* upgrades;
+};
+constexpr Layout kStore{kStoreConnection, kStoreTables, kStoreVersion, kStoreUpgrades};
+constexpr Layout kArchive{kArchiveConnection, kArchiveTables, 1, nullptr};
+
 Result<std::int64_t> number_of(Connection& db, const char* pragma) {
   Query row = db.query(pragma);
   const std::int64_t value = row.next() ? row.integer(0) : 0;
@@ -223,14 +253,25 @@ Result<std::int64_t> number_of(Connection& db, const char* pragma) {
   return value;
 }
 
-Status make_tables(Connection& db, const char* connection, const char* tables) {
+Status make_tables(Connection& db, const Layout& layout) {
   RETURN_IF_ERROR(db.execute(kNewFile));
-  RETURN_IF_ERROR(db.execute(connection));
+  RETURN_IF_ERROR(db.execute(layout.connection));
   RETURN_IF_ERROR(db.execute("BEGIN IMMEDIATE"));
-  RETURN_IF_ERROR(db.execute(tables));
+  RETURN_IF_ERROR(db.execute(layout.tables));
   // The version is the last thing written: a file without it is made anew.
   const std::string stamp =
-      fmt::format("PRAGMA application_id={}; PRAGMA user_version={}; COMMIT", kApplicationId, kStoreVersion);
+      fmt::format("PRAGMA application_id={}; PRAGMA user_version={}; COMMIT", kApplicationId, layout.version);
+  return db.execute(stamp.c_str());
+}
+
+// All the steps or none: the connection that fails here is closed, which rolls back. What a dead process left in the
+// log is put on the disk first, as nothing may be built on it before.
+Status upgrade(Connection& db, const Layout& layout, std::int64_t from) {
+  RETURN_IF_ERROR(db.checkpoint(true));
+  RETURN_IF_ERROR(db.execute("BEGIN IMMEDIATE"));
+  for (std::int64_t version = from; version < layout.version; ++version)
+    RETURN_IF_ERROR(db.execute(layout.upgrades[version - 1]));
+  const std::string stamp = fmt::format("PRAGMA user_version={}; COMMIT", layout.version);
   return db.execute(stamp.c_str());
 }
 
@@ -244,38 +285,38 @@ Status check_log_mode(Connection& db) {
               "The data directory's file system cannot hold a write-ahead log; choose a local disk with --data.");
 }
 
-Result<std::unique_ptr<Connection>> open_file(const std::string& path, const std::string& vfs, const char* connection,
-                                              const char* tables) {
+Result<std::unique_ptr<Connection>> open_file(const std::string& path, const std::string& vfs, const Layout& layout) {
   ASSIGN_OR_RETURN(auto db, Connection::open(path, OpenMode::ReadWriteCreate, vfs));
   ASSIGN_OR_RETURN(const std::int64_t application, number_of(*db, "PRAGMA application_id"));
   ASSIGN_OR_RETURN(const std::int64_t version, number_of(*db, "PRAGMA user_version"));
   ASSIGN_OR_RETURN(const std::int64_t objects, number_of(*db, "SELECT count(*) FROM sqlite_schema"));
   if (application == 0 && version == 0 && objects == 0) {
-    RETURN_IF_ERROR(make_tables(*db, connection, tables));
+    RETURN_IF_ERROR(make_tables(*db, layout));
     RETURN_IF_ERROR(check_log_mode(*db));
     return db;
   }
-  if (application != kApplicationId)
+  if (application != kApplicationId || version < 1)
     return fail(ErrorCode::Corruption,
                 "The data directory holds a store that is not dhub's; choose another with --data.");
-  if (version > kStoreVersion)
+  if (version > layout.version)
     return fail(ErrorCode::Unsupported,
                 fmt::format("The data directory was written by a newer dhub (store version {}, this program knows up "
                             "to {}); run that version, or choose another directory with --data.",
-                            version, kStoreVersion));
-  RETURN_IF_ERROR(db->execute(connection));
+                            version, layout.version));
+  RETURN_IF_ERROR(db->execute(layout.connection));
   RETURN_IF_ERROR(check_log_mode(*db));
+  if (version < layout.version) RETURN_IF_ERROR(upgrade(*db, layout, version));
   return db;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Connection>> open_store_file(const std::string& path, const std::string& vfs) {
-  return open_file(path, vfs, kStoreConnection, kStoreTables);
+  return open_file(path, vfs, kStore);
 }
 
 Result<std::unique_ptr<Connection>> open_archive_file(const std::string& path, const std::string& vfs) {
-  return open_file(path, vfs, kArchiveConnection, kArchiveTables);
+  return open_file(path, vfs, kArchive);
 }
 
 }  // namespace dhub::store

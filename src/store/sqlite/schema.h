@@ -11,9 +11,10 @@
 namespace dhub::store {
 
 constexpr std::int64_t kApplicationId = 0x64687562;  // "dhub"
-constexpr std::int64_t kStoreVersion = 1;
+constexpr std::int64_t kStoreVersion = 2;
 
-// Opens the store's writer connection, making the schema in a new file. Unsupported: written by a newer program.
+// Opens the store's writer connection, making the schema in a new file and bringing an older one up to date.
+// Unsupported: written by a newer program.
 // Corruption: not a store, or damaged. docs/specs/store.md says what the tables mean.
 [[nodiscard]] Result<std::unique_ptr<Connection>> open_store_file(const std::string& path, const std::string& vfs);
 

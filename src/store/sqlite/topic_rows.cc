@@ -44,24 +44,33 @@ Result<Topic> only_topic(Connection& db, Query row, const std::string& what) {
 
 }  // namespace
 
+const PartitionRange* find_range(const Topic& topic, PartitionId partition) {
+  for (const auto& range : topic.partitions)
+    if (range.partition == partition) return &range;
+  return nullptr;
+}
+
 Result<Topic> find_topic(Connection& db, const std::string& name) {
-  return only_topic(
-      db,
-      db.query("SELECT " DHUB_TOPIC_COLUMNS " FROM topics WHERE namespace=0 AND name=? AND deleted_ms IS NULL", name),
-      "'" + name + "'");
+  return only_topic(db,
+                    db.query("SELECT " DHUB_TOPIC_COLUMNS
+                             " FROM topics WHERE namespace=0 AND name=? AND deleted_ms IS NULL AND cluster=''",
+                             name),
+                    "'" + name + "'");
 }
 
 Result<Topic> find_topic(Connection& db, TopicUid uid) {
-  return only_topic(db, db.query("SELECT " DHUB_TOPIC_COLUMNS " FROM topics WHERE uid=? AND deleted_ms IS NULL", uid),
-                    fmt::format("with uid {}", uid));
+  return only_topic(
+      db, db.query("SELECT " DHUB_TOPIC_COLUMNS " FROM topics WHERE uid=? AND deleted_ms IS NULL AND cluster=''", uid),
+      fmt::format("with uid {}", uid));
 }
 
 Result<std::vector<Topic>> list_topics(Connection& db, const std::string& after, std::size_t limit) {
   std::vector<Topic> topics;
   {
-    Query row = db.query("SELECT " DHUB_TOPIC_COLUMNS
-                         " FROM topics WHERE namespace=0 AND name>? AND deleted_ms IS NULL ORDER BY name LIMIT ?",
-                         after, limit);
+    Query row = db.query(
+        "SELECT " DHUB_TOPIC_COLUMNS
+        " FROM topics WHERE namespace=0 AND name>? AND deleted_ms IS NULL AND cluster='' ORDER BY name LIMIT ?",
+        after, limit);
     while (row.next()) topics.push_back(topic_of(row));
     RETURN_IF_ERROR(row.status());
   }
