@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "store/sqlite/ledger.h"
 #include "store/sqlite/position_rows.h"
+#include "store/sqlite/topic_rows.h"
 
 namespace dhub::store {
 namespace {
@@ -42,8 +43,9 @@ Status seek_position(Connection& db, PositionUid position, const Topic& topic,
                      const std::vector<StartOffset>& targets) {
   RETURN_IF_ERROR(db.run("UPDATE positions SET pass=pass+1 WHERE uid=?", position));
   for (const auto& target : targets) {
-    const auto& range = topic.partitions[static_cast<std::size_t>(target.partition.value)];
-    RETURN_IF_ERROR(seek_partition(db, position, target, range.start));
+    const PartitionRange* range = find_range(topic, target.partition);
+    CHECK(range != nullptr);  // checked with the offsets
+    RETURN_IF_ERROR(seek_partition(db, position, target, range->start));
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include "store/sqlite/pipeline_rows.h"
 #include "store/sqlite/position_rows.h"
 #include "store/sqlite/seek.h"
+#include "store/sqlite/topic_registry.h"
 #include "store/sqlite/topic_rows.h"
 
 namespace dhub::store {
@@ -33,16 +34,25 @@ Trigger trigger_of(const Query& row) {
 
 Status check_offsets(const Topic& topic, const std::vector<StartOffset>& offsets) {
   for (const auto& [partition, offset] : offsets) {
-    if (partition.value < 0 || partition.value >= topic.settings.partitions)
+    const PartitionRange* range = find_range(topic, partition);
+    if (range == nullptr)
       return fail(ErrorCode::InvalidArgument, fmt::format("Topic '{}' has no partition {}; it has 0 to {}.", topic.name,
                                                           partition, topic.settings.partitions - 1));
-    const Offset end = topic.partitions[static_cast<std::size_t>(partition.value)].end;
-    if (offset.value < 0 || offset > end)
+    if (offset.value < 0 || offset > range->end)
       return fail(ErrorCode::InvalidArgument,
                   fmt::format("Partition {} of topic '{}' cannot start at {}: choose an offset from 0 to {}.",
-                              partition, topic.name, offset, end));
+                              partition, topic.name, offset, range->end));
   }
   return {};
+}
+
+// What the trigger listens on: of a topic elsewhere its own log knows the partitions, of the store's own the store.
+Result<Topic> topic_of(Connection& db, const StartTrigger& request) {
+  if (!request.elsewhere) return find_topic(db, request.topic);
+  RETURN_IF_ERROR(find_foreign_topic(db, request.topic));
+  if (request.elsewhere->uid != request.topic)
+    return fail(ErrorCode::Internal, "A start names one topic and describes another.");
+  return *request.elsewhere;
 }
 
 Offset initial_offset(const PartitionRange& range, const std::vector<StartOffset>& initial) {
@@ -87,7 +97,7 @@ Result<std::vector<Trigger>> list_triggers(Connection& db) {
 
 Result<StartedTrigger> start_trigger_rows(Connection& db, const StartTrigger& request, WallTime now) {
   RETURN_IF_ERROR(find_pipeline(db, request.pipeline, request.version));
-  ASSIGN_OR_RETURN(const Topic topic, find_topic(db, request.topic));
+  ASSIGN_OR_RETURN(const Topic topic, topic_of(db, request));
   RETURN_IF_ERROR(check_offsets(topic, request.initial));
   ASSIGN_OR_RETURN(const auto ensured, ensure_position(db, request, topic, now));
   const auto [position, existed] = ensured;
