@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "store/sqlite/dead_letter_rows.h"
-#include "store/sqlite/journal_commit.h"
 #include "store/sqlite/ledger.h"
 #include "store/sqlite/position_rows.h"
 
@@ -65,21 +64,20 @@ Result<LoadedPosition> PositionJournal::load(PositionUid position) {
 }
 
 void PositionJournal::commit(JournalCommit commit, CommitDone done) {
-  auto prepared = prepare_commit(std::move(commit));
+  auto prepared = prepare_commit(std::move(commit), cluster_of_);
   auto answer = std::make_shared<CommitAnswer>(CommitAnswer::Applied);  // shared: std::function copies
   WriteRequest request;
   request.kind = WriteKind::Journal;
   request.bytes = prepared ? (*prepared)->bytes : 0;
-  request.apply = [prepared = std::move(prepared), answer](WriteContext& context) -> Status {
+  request.apply = [prepared, answer](WriteContext& context) -> Status {
     if (!prepared) return fail(prepared.error());
     ASSIGN_OR_RETURN(*answer, apply_commit(context, **prepared));
     return {};
   };
-  request.answer = [answer, done = std::move(done)](const Status& status) {
-    if (status)
-      done(*answer);
-    else
-      done(fail(status.error()));
+  request.answer = [this, prepared, answer, done = std::move(done)](const Status& status) {
+    if (!status) return done(fail(status.error()));
+    if (*answer == CommitAnswer::Applied) outbox_->added((*prepared)->outbox);
+    done(*answer);
   };
   writer_.submit(std::move(request));
 }

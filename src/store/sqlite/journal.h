@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include "ports/journal.h"
+#include "store/sqlite/journal_commit.h"
+#include "store/sqlite/outbox_tracker.h"
 #include "store/sqlite/readers.h"
 #include "store/sqlite/writer.h"
 
@@ -10,7 +16,8 @@ namespace dhub::store {
 // Positions in the embedded store. Whatever changes runs on the writer's thread, before publishes that wait with it.
 class PositionJournal : public Journal {
  public:
-  PositionJournal(Writer& writer, Readers& readers) : writer_(writer), readers_(readers) {}
+  PositionJournal(Writer& writer, Readers& readers, std::shared_ptr<OutboxTracker> outbox, ClusterOf cluster_of)
+      : writer_(writer), readers_(readers), outbox_(std::move(outbox)), cluster_of_(std::move(cluster_of)) {}
 
   Result<LoadedPosition> load(PositionUid position) override;
   void commit(JournalCommit commit, CommitDone done) override;
@@ -25,6 +32,8 @@ class PositionJournal : public Journal {
  private:
   Writer& writer_;
   Readers& readers_;
+  std::shared_ptr<OutboxTracker> outbox_;  // shared with watches, which may outlive us
+  const ClusterOf cluster_of_;
 };
 
 }  // namespace dhub::store

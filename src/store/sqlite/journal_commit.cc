@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <map>
 
+#include "model/topic.h"
 #include "store/sqlite/dead_letter_rows.h"
 #include "store/sqlite/ledger.h"
 #include "store/sqlite/position_rows.h"
@@ -30,6 +31,7 @@ class CommitWork {
   Status check_dead_letters();
   Status move_cursors();
   Status write_rows();
+  Status post();
   Status publish();
 
  private:
@@ -142,6 +144,11 @@ Status CommitWork::publish() {
   return {};
 }
 
+Status CommitWork::post() {
+  for (const auto& row : prepared_.outbox) RETURN_IF_ERROR(insert_outbox_row(db_, row, context_.now.wall));
+  return {};
+}
+
 Status encode_into(const Message& message, std::vector<std::string>& records, std::size_t& bytes) {
   ASSIGN_OR_RETURN(auto encoded, encode_messages({message}));
   bytes += encoded.bytes.size() + kRowBytes;
@@ -149,9 +156,36 @@ Status encode_into(const Message& message, std::vector<std::string>& records, st
   return {};
 }
 
+// The name of an embedded topic in the store, which may be published to with its cluster's.
+std::string embedded_name(const std::string& topic) {
+  const std::string prefix = std::string(kEmbeddedCluster) + "/";
+  return topic.starts_with(prefix) ? topic.substr(prefix.size()) : topic;
+}
+
+// Embedded ones by topic, for they become batches; the others one by one, as they are sent.
+Status encode_publications(PreparedCommit& prepared, const ClusterOf& cluster_of) {
+  std::map<std::string, std::size_t> by_topic;
+  for (const auto& publication : prepared.commit.publications) {
+    ASSIGN_OR_RETURN(auto encoded, encode_messages({publication.message}));
+    prepared.bytes += encoded.bytes.size();
+    if (auto cluster = cluster_of(publication.topic); !cluster.empty()) {
+      prepared.bytes += kRowBytes;
+      prepared.outbox.push_back({std::move(cluster), publication.topic, std::move(encoded.bytes)});
+      continue;
+    }
+    const std::string name = embedded_name(publication.topic);
+    const auto [place, is_new] = by_topic.try_emplace(name, prepared.publications.size());
+    if (is_new) prepared.publications.emplace_back(name, EncodedMessages{});
+    EncodedMessages& messages = prepared.publications[place->second].second;
+    messages.bytes += encoded.bytes;
+    messages.sizes.push_back(encoded.sizes.front());
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<std::shared_ptr<const PreparedCommit>> prepare_commit(JournalCommit commit) {
+Result<std::shared_ptr<const PreparedCommit>> prepare_commit(JournalCommit commit, const ClusterOf& cluster_of) {
   auto prepared = std::make_shared<PreparedCommit>();  // shared: std::function copies
   prepared->commit = std::move(commit);
   const JournalCommit& given = prepared->commit;
@@ -164,16 +198,7 @@ Result<std::shared_ptr<const PreparedCommit>> prepare_commit(JournalCommit commi
     prepared->bytes += letter.trace.size();
     RETURN_IF_ERROR(encode_into(letter.message, prepared->dead_letters, prepared->bytes));
   }
-  std::map<std::string, std::size_t> by_topic;
-  for (const auto& publication : given.publications) {
-    const auto [place, is_new] = by_topic.try_emplace(publication.topic, prepared->publications.size());
-    if (is_new) prepared->publications.emplace_back(publication.topic, EncodedMessages{});
-    ASSIGN_OR_RETURN(const auto encoded, encode_messages({publication.message}));
-    EncodedMessages& messages = prepared->publications[place->second].second;
-    messages.bytes += encoded.bytes;
-    messages.sizes.push_back(encoded.sizes.front());
-    prepared->bytes += encoded.bytes.size();
-  }
+  RETURN_IF_ERROR(encode_publications(*prepared, cluster_of));
   return prepared;
 }
 
@@ -195,6 +220,7 @@ Result<CommitAnswer> apply_commit(WriteContext& context, const PreparedCommit& p
   RETURN_IF_ERROR(work.check_dead_letters());
   RETURN_IF_ERROR(work.move_cursors());
   RETURN_IF_ERROR(work.write_rows());
+  RETURN_IF_ERROR(work.post());
   RETURN_IF_ERROR(work.publish());
   return CommitAnswer::Applied;
 }

@@ -11,7 +11,9 @@
 #include "ports/catalog.h"
 #include "ports/event_log.h"
 #include "ports/journal.h"
+#include "ports/outbox.h"
 #include "ports/run_archive.h"
+#include "ports/topic_registry.h"
 
 namespace dhub::store {
 
@@ -27,6 +29,9 @@ struct StoreOptions {
   std::uint64_t run_detail_bytes = 256ULL << 20;
   Duration run_detail_age = std::chrono::hours(24 * 7);
   Duration clean_up_every = std::chrono::seconds(5);
+  // Which cluster a step's publication goes to, by the topic that it names; empty or "embedded": a topic of this store.
+  // Asked by the threads that commit. None: the cluster that the name begins with, if it does.
+  std::function<std::string(const std::string& topic)> cluster_of;
 };
 
 struct StoreCounters {
@@ -42,6 +47,8 @@ struct StoreCounters {
   std::uint64_t message_bytes = 0;  // of their batches
   std::uint64_t run_details = 0;
   std::uint64_t run_details_dropped = 0;
+  std::uint64_t outbox_entries = 0;  // waiting for their clusters
+  std::uint64_t outbox_bytes = 0;
 };
 
 // The embedded store: topics, journal and catalog in one file with one writer, run details in a second one. Holds the
@@ -58,6 +65,8 @@ class Store {
   [[nodiscard]] Journal& journal();
   [[nodiscard]] Catalog& catalog();
   [[nodiscard]] RunArchive& run_archive();
+  [[nodiscard]] Outbox& outbox();
+  [[nodiscard]] TopicRegistry& topic_registry();
 
   // Answers what is queued, then closes the files; later calls answer Cancelled. Idempotent.
   void stop();
