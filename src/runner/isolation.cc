@@ -37,9 +37,7 @@ bool map_own_ids(uid_t uid, gid_t gid) {
 // /proc has to show the new namespace's pids: programs look themselves up there. What is mounted here must not show
 // outside; in a chroot "/" is no mount of its own, and what matters then is the mount that ours goes on top of.
 bool mount_own_proc() {
-  const auto keep_apart = [](const char* path) {
-    return ::mount("", path, nullptr, MS_REC | MS_SLAVE, nullptr) == 0;
-  };
+  const auto keep_apart = [](const char* path) { return ::mount("", path, nullptr, MS_REC | MS_SLAVE, nullptr) == 0; };
   return (keep_apart("/") || keep_apart("/proc")) &&
          ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
 }

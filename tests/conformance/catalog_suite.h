@@ -211,6 +211,74 @@ TEST_P(CatalogConformance, AnotherTopicIsAnotherPositionAndTheOldOneStays) {
   EXPECT_TRUE(catalog().start_trigger(start_of(pipeline, orders))->resumed);
 }
 
+TEST_P(CatalogConformance, AStartOnATopicElsewhereTakesItsPartitionsFromThatLog) {
+  const auto pipeline = create("p");
+  const TopicUid uid = *registry().enlist("kafka", "orders", "id");
+  auto request = start_of(pipeline, uid);
+  request.elsewhere = foreign(uid, "kafka/orders", {{7'000'000'000, 9'000'000'000}, {5, 5}, {0, 10}});
+  request.initial = {{PartitionId{2}, Offset{10}}};
+  const auto started = catalog().start_trigger(request);
+  ASSERT_TRUE(is_ok(started));
+  EXPECT_FALSE(started->resumed);
+  EXPECT_EQ(started->trigger.topic, uid);
+  EXPECT_EQ(started->trigger.topic_name, "kafka/orders");
+  harness().reopen();
+  EXPECT_EQ(catalog().trigger(pipeline.uid)->topic_name, "kafka/orders");
+  const auto cursors = catalog().cursors(pipeline.uid, uid);
+  ASSERT_EQ(cursors->size(), 3U);
+  EXPECT_EQ(cursors->at(0).offset, Offset{7'000'000'000}) << "where the log begins";
+  EXPECT_EQ(cursors->at(1).offset, Offset{5});
+  EXPECT_EQ(cursors->at(2).offset, Offset{10}) << "where it was told to";
+  const auto loaded = journal().load(started->trigger.position);
+  ASSERT_TRUE(is_ok(loaded));
+  ASSERT_EQ(loaded->partitions.size(), 3U);
+  EXPECT_EQ(loaded->partitions[0].cursor, Offset{7'000'000'000});
+  EXPECT_EQ(loaded->partitions[0].dispatched_through, Offset{7'000'000'000});
+}
+
+TEST_P(CatalogConformance, AStartOnATopicElsewhereIsCheckedAgainstThatLog) {
+  const auto pipeline = create("p");
+  const TopicUid uid = *registry().enlist("kafka", "orders", "id");
+  auto request = start_of(pipeline, uid);
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound) << "the store knows no partitions of it";
+  request.elsewhere = foreign(uid, "kafka/orders", {{100, 200}});
+  request.initial = {{PartitionId{0}, Offset{201}}};
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::InvalidArgument);
+  request.initial = {{PartitionId{1}, Offset{0}}};
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::InvalidArgument);
+  request.initial = {};
+  request.topic = TopicUid{4711};
+  request.elsewhere = foreign(TopicUid{4711}, "kafka/orders", {{100, 200}});
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound) << "it was never enlisted";
+  request.topic = log().ensure_topic("orders")->uid;
+  request.elsewhere = foreign(request.topic, "orders", {{100, 200}});
+  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound) << "it is the store's own";
+  EXPECT_EQ(code_of(catalog().trigger(pipeline.uid)), ErrorCode::NotFound);
+}
+
+TEST_P(CatalogConformance, AStartElsewhereAddsPartitionsThatAreNewAndKeepsTheOthers) {
+  const auto pipeline = create("p");
+  const TopicUid uid = *registry().enlist("kafka", "orders", "id");
+  auto request = start_of(pipeline, uid);
+  request.elsewhere = foreign(uid, "kafka/orders", {{100, 200}});
+  ASSERT_TRUE(is_ok(catalog().start_trigger(request)));
+  request.elsewhere = foreign(uid, "kafka/orders", {{150, 300}, {3, 50}});
+  const auto second = catalog().start_trigger(request);
+  ASSERT_TRUE(is_ok(second));
+  EXPECT_TRUE(second->resumed);
+  ASSERT_EQ(second->cursors.size(), 2U);
+  EXPECT_EQ(second->cursors[0].offset, Offset{100});
+  EXPECT_EQ(second->cursors[1].offset, Offset{3});
+  request.initial = {{PartitionId{0}, Offset{300}}};
+  request.seek = true;
+  const auto third = catalog().start_trigger(request);
+  ASSERT_TRUE(is_ok(third));
+  EXPECT_EQ(third->cursors[0].offset, Offset{300});
+  EXPECT_EQ(third->cursors[1].offset, Offset{3});
+  EXPECT_EQ(journal().state_of(third->trigger.position, {}, Offset{299})->state, FinalState::Skipped);
+  EXPECT_EQ(journal().counts(third->trigger.position)->skipped, 200);
+}
+
 TEST_P(CatalogConformance, TriggersAreListedByPipelineWithWhatIsWantedOfThem) {
   const TopicUid topic = log().ensure_topic("orders")->uid;
   for (const char* id : {"b", "a"}) ASSERT_TRUE(catalog().start_trigger(start_of(create(id), topic)));

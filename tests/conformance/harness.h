@@ -6,12 +6,15 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ports/catalog.h"
 #include "ports/event_log.h"
 #include "ports/journal.h"
+#include "ports/outbox.h"
 #include "ports/run_archive.h"
+#include "ports/topic_registry.h"
 
 namespace dhub::conformance {
 
@@ -24,6 +27,9 @@ class Harness {
   virtual Journal& journal() = 0;
   virtual Catalog& catalog() = 0;
   virtual RunArchive& run_archive() = 0;
+  // Filled by the journal: a publication to "cluster/topic" goes there, one to "embedded/topic" does not.
+  virtual Outbox& outbox() = 0;
+  virtual TopicRegistry& topic_registry() = 0;
   // Whether calls may come from several threads at once, as the ports promise; a simulated adapter lives on one.
   [[nodiscard]] virtual bool thread_safe() const { return true; }
   // Stops the adapter in an orderly way and starts it again on the same data.
@@ -47,6 +53,8 @@ class Suite : public testing::TestWithParam<Adapter> {
   Journal& journal() { return harness_->journal(); }
   Catalog& catalog() { return harness_->catalog(); }
   RunArchive& archive() { return harness_->run_archive(); }
+  Outbox& outbox() { return harness_->outbox(); }
+  TopicRegistry& registry() { return harness_->topic_registry(); }
   Harness& harness() { return *harness_; }
 
  private:
@@ -108,6 +116,19 @@ inline std::vector<std::string> values_of(const std::vector<Message>& messages) 
   std::vector<std::string> values;
   for (const auto& message : messages) values.push_back(message.value.value_or("<null>"));
   return values;
+}
+
+// A topic of another system as its log describes it: `start` and `end` of each partition.
+inline Topic foreign(TopicUid uid, const std::string& name,
+                     const std::vector<std::pair<std::int64_t, std::int64_t>>& parts) {
+  Topic topic;
+  topic.uid = uid;
+  topic.name = name;
+  topic.settings.partitions = static_cast<std::int32_t>(parts.size());
+  for (const auto& [start, end] : parts)
+    topic.partitions.push_back(
+        {PartitionId{static_cast<std::int32_t>(topic.partitions.size())}, Offset{start}, Offset{end}});
+  return topic;
 }
 
 inline PipelineVersion pipeline_content(const std::string& id) {

@@ -121,6 +121,35 @@ TEST_P(JournalConformance, AFreshPositionKnowsEveryPartitionOfItsTopic) {
   EXPECT_EQ(loaded.partitions[1].cursor, Offset{0});
 }
 
+TEST_P(JournalConformance, PartitionsAreAddedWhereTheyBeginAndOnlyOnce) {
+  load();
+  ASSERT_TRUE(journal().add_partitions(
+      position_, epoch_, {{PartitionId{1}, Offset{99}}, {PartitionId{2}, Offset{0}}, {PartitionId{3}, Offset{4000}}}));
+  ASSERT_TRUE(journal().add_partitions(position_, epoch_, {{PartitionId{3}, Offset{7}}}));
+  ASSERT_TRUE(journal().add_partitions(position_, epoch_, {}));
+  auto content = next();
+  content.finished = {range(4000, 1, FinalState::Succeeded, 3)};
+  content.partitions = {at(4001, 4096, 3)};
+  apply(content);
+  harness().reopen();
+  const auto loaded = load();
+  ASSERT_EQ(loaded.partitions.size(), 4U);
+  EXPECT_EQ(loaded.partitions[1].cursor, Offset{0}) << "it was there and stays as it is";
+  EXPECT_EQ(loaded.partitions[2].cursor, Offset{0});
+  EXPECT_EQ(loaded.partitions[3].cursor, Offset{4001});
+  EXPECT_EQ(state(4000, 3), FinalState::Succeeded);
+}
+
+TEST_P(JournalConformance, AnOldOwnerCanAddNoPartitions) {
+  load();
+  const auto old_epoch = epoch_;
+  load();
+  const auto refused = journal().add_partitions(position_, old_epoch, {{PartitionId{2}, Offset{0}}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Fenced);
+  EXPECT_EQ(load().partitions.size(), 2U);
+}
+
 TEST_P(JournalConformance, ACommitIsThereAfterARestart) {
   load();
   auto content = next();

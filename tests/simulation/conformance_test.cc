@@ -3,11 +3,15 @@
 #include "tests/conformance/catalog_suite.h"
 #include "tests/conformance/event_log_suite.h"
 #include "tests/conformance/journal_suite.h"
+#include "tests/conformance/outbox_suite.h"
 #include "tests/conformance/run_archive_suite.h"
+#include "tests/conformance/topic_registry_suite.h"
 #include "tests/simulation/sim_catalog.h"
 #include "tests/simulation/sim_event_log.h"
 #include "tests/simulation/sim_journal.h"
+#include "tests/simulation/sim_outbox.h"
 #include "tests/simulation/sim_run_archive.h"
+#include "tests/simulation/sim_topic_registry.h"
 
 namespace dhub::conformance {
 namespace {
@@ -22,7 +26,11 @@ class SimHarness : public Harness {
   Journal& journal() override { return *journal_; }
   Catalog& catalog() override { return *catalog_; }
   RunArchive& run_archive() override { return archive_; }
+  Outbox& outbox() override { return *outbox_; }
+  TopicRegistry& topic_registry() override { return registry_; }
   void reopen() override {
+    outbox_.reset();
+    outbox_ = std::make_unique<simulation::SimOutbox>(disk_);
     log_.reset();
     log_ = std::make_unique<simulation::SimEventLog>(disk_);
     journal_ = std::make_unique<simulation::SimJournal>(disk_);
@@ -37,6 +45,8 @@ class SimHarness : public Harness {
   simulation::Observer nobody_;
   simulation::SimDisk disk_{timeline_, random_, nobody_};
   simulation::SimRunArchive archive_;
+  simulation::SimTopicRegistry registry_{disk_};
+  std::unique_ptr<simulation::SimOutbox> outbox_;
   std::unique_ptr<simulation::SimEventLog> log_;
   std::unique_ptr<simulation::SimJournal> journal_;
   std::unique_ptr<simulation::SimCatalog> catalog_;
@@ -53,5 +63,7 @@ INSTANTIATE_TEST_SUITE_P(Simulation, EventLogConformance, testing::Values(kSimul
 INSTANTIATE_TEST_SUITE_P(Simulation, JournalConformance, testing::Values(kSimulated), name_of);
 INSTANTIATE_TEST_SUITE_P(Simulation, CatalogConformance, testing::Values(kSimulated), name_of);
 INSTANTIATE_TEST_SUITE_P(Simulation, RunArchiveConformance, testing::Values(kSimulated), name_of);
+INSTANTIATE_TEST_SUITE_P(Simulation, OutboxConformance, testing::Values(kSimulated), name_of);
+INSTANTIATE_TEST_SUITE_P(Simulation, TopicRegistryConformance, testing::Values(kSimulated), name_of);
 
 }  // namespace dhub::conformance

@@ -13,36 +13,36 @@ tl::unexpected<Error> no_pipeline(const std::string& id) {
   return fail(ErrorCode::NotFound, fmt::format("There is no pipeline '{}'.", id));
 }
 
-Status check_offsets(const SimTopic& topic, const std::vector<StartOffset>& offsets) {
+Status check_offsets(const std::vector<PartitionRange>& ranges, const std::vector<StartOffset>& offsets) {
   for (const auto& [partition, offset] : offsets) {
-    const bool known = partition.value >= 0 && static_cast<std::size_t>(partition.value) < topic.partitions.size();
-    if (!known || offset.value < 0 || offset.value > topic.partitions[static_cast<std::size_t>(partition.value)].end())
+    const bool known = partition.value >= 0 && static_cast<std::size_t>(partition.value) < ranges.size();
+    if (!known || offset.value < 0 || offset > ranges[static_cast<std::size_t>(partition.value)].end)
       return fail(ErrorCode::InvalidArgument, fmt::format("There is no start at {} of {}.", offset, partition));
   }
   return {};
 }
 
-void add_partitions(SimPosition& position, const SimTopic& topic, const std::vector<StartOffset>& initial) {
-  for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
+void add_partitions(SimPosition& position, const std::vector<PartitionRange>& ranges,
+                    const std::vector<StartOffset>& initial) {
+  for (const auto& range : ranges) {
     SimPosition::Part part;
-    const PartitionId id{static_cast<std::int32_t>(i)};
-    part.first = topic.partitions[i].start;
+    part.first = range.start.value;
     for (const auto& start : initial)
-      if (start.partition == id) part.first = start.offset.value;
+      if (start.partition == range.partition) part.first = start.offset.value;
     part.cursor = part.dispatched_through = part.first;
-    position.parts.try_emplace(id, part);
+    position.parts.try_emplace(range.partition, part);
   }
 }
 
 // A new pass: what is unfinished below the target is skipped, what is final from there on is taken back.
-void seek(SimPosition& position, const SimTopic& topic, const std::vector<StartOffset>& targets) {
+void seek(SimPosition& position, const std::vector<PartitionRange>& ranges, const std::vector<StartOffset>& targets) {
   ++position.pass;
   for (const auto& target : targets) {
     auto& part = position.parts[target.partition];
     const std::int64_t to = target.offset.value;
     for (std::int64_t offset = part.cursor; offset < to; ++offset) part.states.emplace(offset, FinalState::Skipped);
     part.states.erase(part.states.lower_bound(to), part.states.end());
-    const std::int64_t log_start = topic.partitions[static_cast<std::size_t>(target.partition.value)].start;
+    const std::int64_t log_start = ranges[static_cast<std::size_t>(target.partition.value)].start.value;
     std::erase_if(part.failures, [&](const auto& row) { return row.first < to || row.first >= log_start; });
     for (auto& [offset, row] : part.failures) {
       row.charged = 0;
@@ -153,14 +153,25 @@ Status SimCatalog::delete_pipeline(const std::string& id, bool discard_dead_lett
   return {};
 }
 
+Result<Topic> SimCatalog::topic_of(const StartTrigger& request) {
+  if (request.elsewhere && disk_.foreign_topics.contains(request.topic)) return *request.elsewhere;
+  const SimTopic* topic = request.elsewhere ? nullptr : disk_.topic(request.topic);
+  if (topic == nullptr) return fail(ErrorCode::NotFound, fmt::format("There is no topic #{}.", request.topic));
+  Topic answer = topic->topic;
+  for (const auto& partition : topic->partitions)
+    answer.partitions.push_back({PartitionId{static_cast<std::int32_t>(answer.partitions.size())},
+                                 Offset{partition.start}, Offset{partition.end()}, 0});
+  return answer;
+}
+
 Result<StartedTrigger> SimCatalog::start_trigger(const StartTrigger& request) {
   disk_.settle();
   if (disk_.faults.refuse_catalog) return fail(*disk_.faults.refuse_catalog);
   SimPipeline* pipeline = disk_.pipeline(request.pipeline);
-  const SimTopic* topic = disk_.topic(request.topic);
-  if (pipeline == nullptr || topic == nullptr) return no_pipeline(fmt::format("#{}", request.pipeline));
+  if (pipeline == nullptr) return no_pipeline(fmt::format("#{}", request.pipeline));
   RETURN_IF_ERROR(this->pipeline(request.pipeline, request.version));
-  RETURN_IF_ERROR(check_offsets(*topic, request.initial));
+  ASSIGN_OR_RETURN(const Topic topic, topic_of(request));
+  RETURN_IF_ERROR(check_offsets(topic.partitions, request.initial));
   SimPosition* position = disk_.position(request.pipeline, request.topic);
   StartedTrigger started;
   started.resumed = position != nullptr;
@@ -171,9 +182,9 @@ Result<StartedTrigger> SimCatalog::start_trigger(const StartTrigger& request) {
     position->pipeline = request.pipeline;
     position->topic = request.topic;
   }
-  add_partitions(*position, *topic, request.initial);
+  add_partitions(*position, topic.partitions, request.initial);
   if (request.seek && started.resumed) {
-    seek(*position, *topic, request.initial);
+    seek(*position, topic.partitions, request.initial);
     disk_.observer().sought(position->uid, Pass{position->pass});
   }
   Trigger trigger;
@@ -182,7 +193,7 @@ Result<StartedTrigger> SimCatalog::start_trigger(const StartTrigger& request) {
   trigger.generation = Generation{pipeline->trigger ? pipeline->trigger->generation.value + 1 : 1};
   trigger.version = request.version;
   trigger.topic = request.topic;
-  trigger.topic_name = topic->topic.name;
+  trigger.topic_name = topic.name;
   trigger.position = position->uid;
   trigger.desired = DesiredState::Running;
   trigger.started_at = disk_.now().wall;

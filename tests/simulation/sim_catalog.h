@@ -31,6 +31,8 @@ class SimCatalog final : public Catalog {
   Result<std::vector<StartOffset>> cursors(PipelineUid pipeline, TopicUid topic) const override;
 
  private:
+  Result<Topic> topic_of(const StartTrigger& request);
+
   SimDisk& disk_;
 };
 

@@ -56,6 +56,7 @@ void SimDisk::settle() {
 
 void SimDisk::crash() {
   on_append = nullptr;
+  on_post = nullptr;
   const std::uint64_t applied = random_.below(queue_.size() + 1);
   for (std::uint64_t i = 0; i < applied; ++i) (void)queue_[i].apply();
   for (const auto& write : queue_) timeline_.cancel(write.task);

@@ -16,6 +16,8 @@
 #include "model/trigger.h"
 #include "ports/event_log.h"
 #include "ports/journal.h"
+#include "ports/outbox.h"
+#include "ports/topic_registry.h"
 #include "tests/simulation/observer.h"
 #include "tests/simulation/timeline.h"
 
@@ -128,10 +130,19 @@ class SimDisk {
   std::map<TopicUid, SimTopic> topics;
   std::map<PositionUid, SimPosition> positions;
   std::map<PipelineUid, SimPipeline> pipelines;
+  std::map<TopicUid, ForeignTopic> foreign_topics;
+  struct Posted {
+    std::string cluster;
+    OutboxEntry entry;
+  };
+  std::vector<Posted> outbox;
+  std::int64_t last_posted = 0;
   DiskFaults faults;
   bool at_once = false;
   // Of the life that runs now: called after each append to a topic.
   std::function<void(TopicUid)> on_append;
+  // The same, called with the cluster after each commit that put something into the outbox.
+  std::function<void(const std::string&)> on_post;
 
  private:
   struct Write {

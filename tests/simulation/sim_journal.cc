@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <set>
 #include <utility>
 
 namespace dhub::simulation {
@@ -145,11 +146,28 @@ void SimJournal::store(const JournalCommit& commit, SimPosition& position) {
     letter.created_at = disk_.now().wall;
     pipeline.dead_letters.push_back(std::move(letter));
   }
+  publish(commit);
+}
+
+// Topics of the disk get theirs now, other clusters theirs by the outbox.
+void SimJournal::publish(const JournalCommit& commit) {
+  std::set<std::string> grown;
   for (const auto& publication : commit.publications) {
-    SimTopic* topic = disk_.topic(publication.topic);
-    if (topic == nullptr) topic = &disk_.make_topic(publication.topic, {});
+    const auto name = parse_topic_name(publication.topic);
+    if (name && !name->cluster.empty() && name->cluster != kEmbeddedCluster) {
+      OutboxEntry entry{++disk_.last_posted, publication.topic, publication.message};
+      if (entry.message.timestamp.ms == 0) entry.message.timestamp = disk_.now().wall;
+      disk_.outbox.push_back({name->cluster, std::move(entry)});
+      grown.insert(name->cluster);
+      continue;
+    }
+    const std::string embedded = name ? name->topic : publication.topic;
+    SimTopic* topic = disk_.topic(embedded);
+    if (topic == nullptr) topic = &disk_.make_topic(embedded, {});
     (void)disk_.append(*topic, {publication.message});
   }
+  for (const auto& cluster : grown)
+    if (disk_.on_post) disk_.on_post(cluster);
 }
 
 Status SimJournal::add_partitions(PositionUid uid, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) {

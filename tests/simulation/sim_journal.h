@@ -26,6 +26,7 @@ class SimJournal final : public Journal {
   Result<CommitAnswer> apply(const JournalCommit& commit);
   static Status check(const JournalCommit& commit, const SimPosition& position);
   void store(const JournalCommit& commit, SimPosition& position);
+  void publish(const JournalCommit& commit);
 
   SimDisk& disk_;
 };

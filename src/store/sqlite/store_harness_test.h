@@ -58,6 +58,8 @@ class StoreHarness : public conformance::Harness {
   Journal& journal() override { return store_->journal(); }
   Catalog& catalog() override { return store_->catalog(); }
   RunArchive& run_archive() override { return store_->run_archive(); }
+  Outbox& outbox() override { return store_->outbox(); }
+  TopicRegistry& topic_registry() override { return store_->topic_registry(); }
   void reopen() override {
     store_.reset();
     open();
