@@ -12,15 +12,20 @@
 #include <map>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/suggest.h"
 #include "cli/connection.h"
 #include "cli/documents.h"
+#include "model/topic.h"
+#include "wiring/clusters.h"
 
 namespace dhub::wiring {
 namespace {
 
 namespace json = boost::json;
+
+constexpr const char* kDefaultClusterKey = "topics.default";
 
 // How the text of a setting is read into the configuration.
 using Reader = Status (*)(const std::string& text, Config& config);
@@ -75,9 +80,10 @@ Status read_auth(const std::string& text, Config& config) {
   return {};
 }
 
-Status read_topics(const std::string& text, Config&) {
-  if (text == "embedded") return {};
-  return fail(ErrorCode::Unsupported, fmt::format("'{}' is not served yet; topics are embedded.", text.substr(0, 64)));
+// Whether there is such a cluster is known when all of them are.
+Status read_default_cluster(const std::string& text, Config& config) {
+  config.default_cluster = text;
+  return {};
 }
 
 struct Known {
@@ -108,12 +114,13 @@ constexpr std::array kKnown = {
     Known{"python.interpreter", "/usr/bin/python3", &read_python},
     Known{"shutdown.grace", "10s",
           [](const std::string& t, Config& c) { return read_into(c.grace, parse_duration, t); }},
-    Known{"topics.default", "embedded", &read_topics},
+    Known{kDefaultClusterKey, kEmbeddedCluster, &read_default_cluster},
 };
 
 std::vector<std::string_view> known_keys() {
   std::vector<std::string_view> keys;
   for (const Known& known : kKnown) keys.push_back(known.key);
+  keys.emplace_back(kClustersKey);
   return keys;
 }
 
@@ -129,7 +136,10 @@ std::string flag_name(std::string_view key) {
   return name;
 }
 
-using Found = std::map<std::string, Setting, std::less<>>;
+struct Found {
+  std::map<std::string, Setting, std::less<>> settings;
+  std::vector<ClusterConfig> clusters;
+};
 
 bool is_section(std::string_view key) {
   return std::any_of(kKnown.begin(), kKnown.end(), [&](const Known& known) {
@@ -140,18 +150,19 @@ bool is_section(std::string_view key) {
 // Takes the settings out of the mappings of a file, nested ones joined by dots.
 class FileReader {
  public:
-  FileReader(const std::string& path, const cli::Document& document, Found& found)
-      : path_(path), document_(document), found_(found) {}
+  FileReader(const std::string& path, const cli::Document& document, const Environment& environment, Found& found)
+      : path_(path), document_(document), environment_(environment), found_(found) {}
 
   Status take(const json::object& object, const std::string& prefix, const std::string& pointer) {
     for (const auto& [name, value] : object) {
       const std::string key = prefix + std::string(name);
       const std::string below = pointer + '/' + std::string(name);
       const std::string where = fmt::format("{}:{}", path_, cli::line_of(document_, below));
-      const auto keys = known_keys();
-      if (value.is_object() && is_section(key)) {
+      if (key == kClustersKey) {
+        ASSIGN_OR_RETURN(found_.clusters, read_clusters(value, {path_, document_, below}, environment_));
+      } else if (value.is_object() && is_section(key)) {
         RETURN_IF_ERROR(take(value.get_object(), key + '.', below));
-      } else if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      } else if (const auto keys = known_keys(); std::find(keys.begin(), keys.end(), key) == keys.end()) {
         return fail(ErrorCode::InvalidArgument,
                     fmt::format("{}: there is no setting '{}'; {}", where, key, did_you_mean(key, keys)));
       } else if (value.is_structured() || value.is_null()) {
@@ -159,7 +170,7 @@ class FileReader {
                     fmt::format("{}: {}: it needs one value, such as {}.", where, key, example(key)));
       } else {
         const std::string text = value.is_string() ? std::string(value.get_string()) : json::serialize(value);
-        found_[key] = {key, text, where};
+        found_.settings[key] = {key, text, where};
       }
     }
     return {};
@@ -174,10 +185,11 @@ class FileReader {
 
   const std::string& path_;
   const cli::Document& document_;
+  const Environment& environment_;
   Found& found_;
 };
 
-Status read_file(const std::string& path, Found& found) {
+Status read_file(const std::string& path, const Environment& environment, Found& found) {
   std::error_code ec;
   std::ifstream file(path, std::ios::binary);
   if (!file || std::filesystem::is_directory(path, ec))
@@ -187,7 +199,7 @@ Status read_file(const std::string& path, Found& found) {
   if (documents.empty()) return {};
   if (documents.size() > 1 || !documents.front().value.is_object())
     return fail(ErrorCode::InvalidArgument, fmt::format("{} must be one mapping of settings.", path));
-  return FileReader(path, documents.front(), found).take(documents.front().value.get_object(), "", "");
+  return FileReader(path, documents.front(), environment, found).take(documents.front().value.get_object(), "", "");
 }
 
 Setting choose(const Known& known, const cli::ServerFlags& flags, const Environment& environment, const Found& file) {
@@ -196,14 +208,14 @@ Setting choose(const Known& known, const cli::ServerFlags& flags, const Environm
     return {key, flag->second, flag_name(key)};
   const std::string name = environment_name(key);
   if (const std::string value = get(environment, name); !value.empty()) return {key, value, name};
-  if (const auto entry = file.find(key); entry != file.end()) return entry->second;
+  if (const auto entry = file.settings.find(key); entry != file.settings.end()) return entry->second;
   return {key, key == "data" ? cli::default_data_dir(environment) : known.fallback, "default"};
 }
 
 // A misspelt variable would otherwise be ignored without a word. Only near misses: other programs and service links
 // also make names that begin with DHUB_.
 void warn_of_near_misses(const Environment& environment, Config& config) {
-  std::vector<std::string> names = {"DHUB_URL", "DHUB_TOKEN", "DHUB_TOKEN_FILE", "DHUB_CONFIG"};
+  std::vector<std::string> names = {"DHUB_URL", "DHUB_TOKEN", "DHUB_TOKEN_FILE", "DHUB_CONFIG", kBootstrapVariable};
   for (const Known& known : kKnown) names.push_back(environment_name(known.key));
   const std::vector<std::string_view> views(names.begin(), names.end());
   for (const auto& [name, value] : environment) {
@@ -212,6 +224,39 @@ void warn_of_near_misses(const Environment& environment, Config& config) {
       config.warnings.push_back(
           fmt::format("the environment sets {}, which means nothing; did you mean {}?", name, near));
   }
+}
+
+// DHUB_KAFKA_BOOTSTRAP_SERVERS is the one setting that suffices: it makes the cluster, or moves it, and makes it the
+// default one unless somebody says which that is.
+void take_bootstrap_servers(const Environment& environment, Config& config) {
+  const std::string servers = get(environment, kBootstrapVariable);
+  if (servers.empty()) return;
+  set_bootstrap_servers(config.clusters, servers);
+  for (Setting& setting : config.settings) {
+    if (setting.key != kDefaultClusterKey || setting.source != "default") continue;
+    setting = {setting.key, kEnvironmentCluster, kBootstrapVariable};
+    config.default_cluster = setting.value;
+  }
+}
+
+Status check_default_cluster(const Config& config) {
+  std::vector<std::string_view> names{kEmbeddedCluster};
+  for (const ClusterConfig& cluster : config.clusters) names.emplace_back(cluster.name);
+  if (std::find(names.begin(), names.end(), config.default_cluster) != names.end()) return {};
+  std::string source;
+  for (const Setting& setting : config.settings)
+    if (setting.key == kDefaultClusterKey) source = setting.source;
+  return fail(ErrorCode::InvalidArgument,
+              fmt::format("{}: {}: there is no cluster '{}'; {}", source, kDefaultClusterKey,
+                          config.default_cluster.substr(0, 64), did_you_mean(config.default_cluster, names)));
+}
+
+// What of the clusters may be shown.
+void list_properties(Config& config) {
+  for (const ClusterConfig& cluster : config.clusters)
+    for (const Setting& property : cluster.properties)
+      config.settings.push_back({fmt::format("{}.{}.kafka.{}", kClustersKey, cluster.name, property.key),
+                                 property.secret ? "***" : property.value, property.source, property.secret});
 }
 
 Status check_together(const Config& config) {
@@ -260,7 +305,7 @@ bool is_loopback(const std::string& host) {
 Result<Config> read_config(const cli::ServerFlags& flags, const Environment& environment) {
   Found file;
   const std::string path = flags.config_file.empty() ? get(environment, "DHUB_CONFIG") : flags.config_file;
-  if (!path.empty()) RETURN_IF_ERROR(read_file(path, file));
+  if (!path.empty()) RETURN_IF_ERROR(read_file(path, environment, file));
   Config config;
   for (const Known& known : kKnown) {
     Setting setting = choose(known, flags, environment, file);
@@ -270,6 +315,10 @@ Result<Config> read_config(const cli::ServerFlags& flags, const Environment& env
     }
     config.settings.push_back(std::move(setting));
   }
+  config.clusters = std::move(file.clusters);
+  take_bootstrap_servers(environment, config);
+  RETURN_IF_ERROR(check_default_cluster(config));
+  list_properties(config);
   RETURN_IF_ERROR(check_together(config));
   warn_of_near_misses(environment, config);
   return config;

@@ -18,6 +18,14 @@ struct Setting {
   std::string key;
   std::string value;
   std::string source;
+  bool secret = false;  // nobody is shown the value
+};
+
+// A cluster that topics live in besides the embedded log: `topics.clusters.<name>.kafka`, or the one that
+// DHUB_KAFKA_BOOTSTRAP_SERVERS makes.
+struct ClusterConfig {
+  std::string name;
+  std::vector<Setting> properties;  // of librdkafka, by key; ${env:NAME} and ${file:/path} are expanded
 };
 
 // Every setting of a server, checked: flags over environment over file over defaults.
@@ -34,16 +42,18 @@ struct Config {
   std::uint64_t header_limit = 0;
   std::uint64_t uri_limit = 0;
   bool metrics_public = true;
-  std::string python;  // interpreter of steps that name none
-  Duration grace{};    // for what is in flight when the server is told to end
+  std::string python;                   // interpreter of steps that name none
+  Duration grace{};                     // for what is in flight when the server is told to end
+  std::string default_cluster;          // that a plain topic name means: "embedded" or one of the clusters
+  std::vector<ClusterConfig> clusters;  // by name
 
-  std::vector<Setting> settings;      // the same as text, in the order of the table
+  std::vector<Setting> settings;      // the same as text, in the order of the table; secrets are "***"
   std::vector<std::string> warnings;  // what looks like a mistake but stops nothing
 };
 
 // Reads the configuration file (--config, else DHUB_CONFIG) and joins all sources. InvalidArgument and Malformed name
 // the source, and for the file the line: unknown keys (with the one that was probably meant), keys given twice, values
-// that are none.
+// that are none, variables and files of secrets that are not there.
 [[nodiscard]] Result<Config> read_config(const cli::ServerFlags& flags, const Environment& environment);
 
 // Host and port of "HOST:PORT" or "[IPV6]:PORT".

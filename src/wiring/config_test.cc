@@ -152,10 +152,6 @@ TEST_F(ConfigTest, AMisspeltVariableIsWarnedOf) {
   EXPECT_NE(config->warnings[0].find("did you mean DHUB_LISTEN?"), std::string::npos);
 }
 
-TEST_F(ConfigTest, WhatIsNotServedYetIsRefused) {
-  EXPECT_NE(error_of("topics:\n  default: main\n").find("not served yet"), std::string::npos);
-}
-
 TEST_F(ConfigTest, ViewShowsValueAndSource) {
   std::ostringstream out;
   std::ostringstream err;
