@@ -30,14 +30,19 @@ Result<Definition> check_definition(const PipelineVersion& content) {
   return fail(definition ? metadata.error() : joined(definition.error(), metadata.error()));
 }
 
+std::string summary(const std::vector<FieldError>& fields) {
+  std::string text = fmt::format("The pipeline is not valid: {}: {}", fields[0].pointer, fields[0].detail);
+  if (fields.size() > 1) text += fmt::format(" ({} more)", fields.size() - 1);
+  return text;
+}
+
 Error script_errors(const std::vector<ScriptError>& errors) {
   Error error{ErrorCode::InvalidArgument, {}, {}};
   for (const auto& wrong : errors) {
     const std::string detail = wrong.line > 0 ? fmt::format("line {}: {}", wrong.line, wrong.message) : wrong.message;
     error.fields.push_back({fmt::format("/steps/{}/script", wrong.step), detail});
   }
-  error.message = fmt::format("The pipeline is not valid: {}: {}", error.fields[0].pointer, error.fields[0].detail);
-  if (errors.size() > 1) error.message += fmt::format(" ({} more)", errors.size() - 1);
+  error.message = summary(error.fields);
   return error;
 }
 
@@ -55,14 +60,21 @@ Status check_scripts(const Definition& definition, ScriptChecker& checker) {
   return {};
 }
 
-// Checks the whole and prints its parts canonically.
-Status prepare(PipelineVersion& content, ScriptChecker& checker) {
-  ASSIGN_OR_RETURN(const Definition definition, check_definition(content));
-  RETURN_IF_ERROR(check_scripts(definition, checker));
-  ASSIGN_OR_RETURN(content.steps_json, pipeline::canonical_json(content.steps_json));
-  ASSIGN_OR_RETURN(content.options_json, pipeline::canonical_json(content.options_json));
-  ASSIGN_OR_RETURN(content.metadata_json, pipeline::canonical_json(content.metadata_json));
-  return {};
+// Topics that there can never be, with the pointers of the options and steps that name them.
+Status check_topics(const Definition& definition, const TopicCheck& check) {
+  if (!check) return {};
+  Error error{ErrorCode::InvalidArgument, {}, {}};
+  const auto look = [&](const std::optional<std::string>& topic, const std::string& pointer) {
+    if (!topic) return;
+    if (const Status good = check(*topic); !good) error.fields.push_back({pointer, good.error().message});
+  };
+  look(definition.options.event, "/options/event");
+  look(definition.options.dead_letter_topic, "/options/dead_letter/topic");
+  for (std::size_t i = 0; i < definition.steps.size(); ++i)
+    look(definition.steps[i].result_topic, fmt::format("/steps/{}/outputs/result/topic", i));
+  if (error.fields.empty()) return {};
+  error.message = summary(error.fields);
+  return fail(std::move(error));
 }
 
 PipelineVersion merged(PipelineVersion base, const PipelineChange& change) {
@@ -75,8 +87,18 @@ PipelineVersion merged(PipelineVersion base, const PipelineChange& change) {
 
 }  // namespace
 
-Pipelines::Pipelines(Catalog& catalog, ScriptChecker& checker, std::uint64_t seed)
-    : catalog_(catalog), checker_(checker), random_(Random(seed)) {}
+Pipelines::Pipelines(Catalog& catalog, ScriptChecker& checker, std::uint64_t seed, TopicCheck check_topic)
+    : catalog_(catalog), checker_(checker), check_topic_(std::move(check_topic)), random_(Random(seed)) {}
+
+Status Pipelines::prepare(PipelineVersion& content) {
+  ASSIGN_OR_RETURN(const Definition definition, check_definition(content));
+  RETURN_IF_ERROR(check_topics(definition, check_topic_));
+  RETURN_IF_ERROR(check_scripts(definition, checker_));
+  ASSIGN_OR_RETURN(content.steps_json, pipeline::canonical_json(content.steps_json));
+  ASSIGN_OR_RETURN(content.options_json, pipeline::canonical_json(content.options_json));
+  ASSIGN_OR_RETURN(content.metadata_json, pipeline::canonical_json(content.metadata_json));
+  return {};
+}
 
 Result<PipelineVersion> Pipelines::create(const NewPipeline& pipeline) {
   PipelineVersion content;
@@ -88,7 +110,7 @@ Result<PipelineVersion> Pipelines::create(const NewPipeline& pipeline) {
     return "pipeline-" + random_.with([](Random& random) { return random.id(kRandomIdLength); });
   };
   content.id = pipeline.id ? *pipeline.id : random_id();
-  RETURN_IF_ERROR(prepare(content, checker_));
+  RETURN_IF_ERROR(prepare(content));
   auto created = catalog_.create_pipeline(content);
   for (int i = 1; i < kIdTries && !pipeline.id && !created && created.error().code == ErrorCode::AlreadyExists; ++i) {
     content.id = random_id();
@@ -102,7 +124,7 @@ Result<PipelineVersion> Pipelines::put(const std::string& id, const PipelineChan
   for (int i = 0; i < kPutTries; ++i) {
     ASSIGN_OR_RETURN(const PipelineVersion base, catalog_.pipeline(id, std::nullopt));
     PipelineVersion next = merged(base, change);
-    RETURN_IF_ERROR(prepare(next, checker_));
+    RETURN_IF_ERROR(prepare(next));
     if (if_match && *if_match != base.version)
       return fail(ErrorCode::PreconditionFailed,
                   fmt::format("The newest version of pipeline '{}' is {}, not {}; get it, make the change there, and "

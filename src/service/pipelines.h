@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -21,11 +22,15 @@ struct NewPipeline {
   std::string metadata_json = "{}";
 };
 
+// Can there be such a topic? An error's message says why not and what may be written.
+using TopicCheck = std::function<Status(const std::string& topic)>;
+
 // Stores pipelines after checking them whole: definition and scripts. Thread-safe; blocks for the script check
 // (tens of milliseconds) and until the change is durable.
 class Pipelines {
  public:
-  Pipelines(Catalog& catalog, ScriptChecker& checker, std::uint64_t seed);
+  // `check_topic` is asked about each topic that a definition names; none: all are fine.
+  Pipelines(Catalog& catalog, ScriptChecker& checker, std::uint64_t seed, TopicCheck check_topic = {});
 
   // InvalidArgument with the pointers of everything wrong ("/steps/0/script": "line 3: invalid syntax"); Unsupported
   // for what is known but not served yet; AlreadyExists.
@@ -33,8 +38,12 @@ class Pipelines {
   Result<PipelineVersion> put(const std::string& id, const PipelineChange& change, std::optional<Version> if_match);
 
  private:
+  // Checks the whole and prints its parts canonically.
+  Status prepare(PipelineVersion& content);
+
   Catalog& catalog_;
   ScriptChecker& checker_;
+  const TopicCheck check_topic_;
   Guarded<Random> random_;
 };
 

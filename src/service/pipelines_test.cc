@@ -117,6 +117,27 @@ TEST_F(PipelinesTest, CreatesTheFirstVersionCanonically) {
   EXPECT_EQ(created->metadata_json, "{}");
 }
 
+TEST_F(PipelinesTest, TopicsThatCannotBeAreRefusedWithTheirPointers) {
+  Pipelines pipelines(catalog_, checker_, 1, [](const std::string& topic) -> Status {
+    if (!topic.starts_with("mian/")) return {};
+    return fail(ErrorCode::InvalidArgument, "There is no cluster 'mian'; did you mean 'main'?");
+  });
+  NewPipeline pipeline = orders();
+  pipeline.steps_json =
+      R"([{"name": "a", "script": "pass"}, {"name": "b", "script": "pass", "outputs": {"result": {"topic": "mian/o"}}}])";
+  pipeline.options_json = R"({"event": "mian/e", "dead_letter": {"topic": "mian/d"}})";
+  const auto refused = pipelines.create(pipeline);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::InvalidArgument);
+  const auto details = found(refused.error());
+  EXPECT_EQ(details.size(), 3U);
+  for (const char* pointer : {"/options/event", "/options/dead_letter/topic", "/steps/1/outputs/result/topic"})
+    EXPECT_TRUE(details.contains(pointer)) << pointer;
+  ASSERT_TRUE(pipelines.create(orders()));
+  EXPECT_FALSE(pipelines.put("orders", options(R"({"event": "mian/e"})"), std::nullopt));
+  EXPECT_TRUE(pipelines.put("orders", options(R"({"event": "main/e"})"), std::nullopt));
+}
+
 TEST_F(PipelinesTest, MakesAnIdWhenNoneIsGiven) {
   NewPipeline pipeline = orders();
   pipeline.id.reset();
