@@ -13,6 +13,7 @@ LAYERS = {
     "runner": {"base", "model", "ports", "wire"},
     "loop": {"base", "model", "ports"},
     "store/sqlite": {"base", "model", "ports"},
+    "eventlog/router": {"base", "model", "ports"},
     "backend/local": {"base", "model", "ports", "wire"},
     "service": {"base", "model", "ports", "delivery", "scaling", "pipeline"},
     "api": {"base", "model", "ports", "service"},
@@ -25,7 +26,7 @@ TEST_LAYERS = {
 # These join the others and may include all of them.
 ASSEMBLY = {"wiring", "apps"}
 CORE = {"base", "model", "ports", "delivery", "scaling", "pipeline", "service"}
-ADAPTERS = {"loop", "store/sqlite", "backend/local", "runner", "wire"}
+ADAPTERS = {"loop", "store/sqlite", "eventlog/router", "backend/local", "runner", "wire"}
 
 # Header prefix -> the folders that may see the library. None: everywhere.
 LIBRARIES = {

@@ -11,6 +11,7 @@
 namespace dhub::eventlog {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -135,7 +136,7 @@ TEST_F(TopicRouterTest, APlainNameIsOfTheDefaultCluster) {
   EXPECT_EQ(of_main.topic("main/a")->name, "a");
   EXPECT_EQ(of_main.topic("embedded/a")->name, "embedded/a");
   EXPECT_EQ(of_main.topic("other/b")->name, "other/b");
-  EXPECT_THAT(main_.calls, ElementsAre("topic a", "topic a", "topic a", "topic a", "topic a"));
+  EXPECT_THAT(main_.calls, Each("topic a"));
 }
 
 TEST_F(TopicRouterTest, AnUnknownClusterIsNotFoundAndToldWhatThereIs) {
