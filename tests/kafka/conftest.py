@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from broker import Broker  # noqa: E402
+from cached import VERSIONS  # noqa: E402
+from properties import LISTENERS  # noqa: E402
+
+KAFKA39, KAFKA4 = VERSIONS
+
+
+def pytest_configure(config):
+    # kafka-python's own affair, 200 times.
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:kafka.*")
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:importlib.*")
+
+
+def _for_the_session(version, directories):
+    broker = Broker(version, directories.mktemp(f"kafka-{version}"), LISTENERS, acls=True).start()
+    try:
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def kafka39(tmp_path_factory):
+    """The last Kafka before 4, with every listener and the authorizer. Shared: a test uses topics and groups of its own,
+    and ends no shared broker."""
+    yield from _for_the_session(KAFKA39, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def kafka4(tmp_path_factory):
+    """A current Kafka; else as kafka39."""
+    yield from _for_the_session(KAFKA4, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=["kafka39", "kafka4"])
+def kafka(request):
+    """Both, one after the other."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request):
+    """For a test that makes its own broker of each version."""
+    return request.param
+
+
+@pytest.fixture
+def brokers(tmp_path):
+    """Makes brokers that one test may kill: brokers(version, listeners=..., acls=..., properties=...), started."""
+    made = []
+
+    def make(wanted, **options):
+        made.append(Broker(wanted, tmp_path / f"kafka-{len(made)}", **options))
+        return made[-1].start()
+
+    yield make
+    for broker in made:
+        broker.close()
