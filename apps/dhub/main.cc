@@ -6,6 +6,7 @@
 #include "base/environment.h"
 #include "cli/program.h"
 #include "wiring/config_view.h"
+#include "wiring/doctor.h"
 #include "wiring/serve.h"
 
 int main(int argc, char** argv) {
@@ -18,6 +19,9 @@ int main(int argc, char** argv) {
   verbs.runner = [](int descriptor) { return dhub::wiring::run_runner(descriptor); };
   verbs.view_config = [&](const auto& flags, const auto& output, auto& shown) {
     return dhub::wiring::view_config(flags, environment, output, shown);
+  };
+  verbs.doctor = [&](const auto& flags, const auto& output, auto& shown) {
+    return dhub::wiring::doctor(flags, environment, output, shown, {});
   };
   return dhub::cli::run(arguments, environment, console, verbs);
 }

@@ -149,6 +149,12 @@ class CommandLine {
                                "  dhub config view --config /etc/dhub.yaml -o yaml\n");
     add_server_options(view);
     view->callback([this] { other_ = ConfigViewInvocation{server_, {}}; });
+    CLI::App* doctor =
+        app_.add_subcommand("doctor",
+                            "Check what a server needs on this machine, and its clusters\n\nExamples:\n  dhub doctor\n"
+                            "  dhub doctor --config /etc/dhub.yaml -o json\n");
+    add_server_options(doctor);
+    doctor->callback([this] { other_ = DoctorInvocation{server_, {}}; });
     CLI::App* version = app_.add_subcommand("version", "Show the version of this program");
     version->callback([this] { other_ = VersionInvocation{}; });
   }
@@ -329,6 +335,7 @@ class CommandLine {
     client_.timeout = *timeout;
     if (verb_) return ClientInvocation{client_, verb_};
     if (auto* view = std::get_if<ConfigViewInvocation>(&other_)) view->output = client_.output;
+    if (auto* doctor = std::get_if<DoctorInvocation>(&other_)) doctor->output = client_.output;
     if (auto* version = std::get_if<VersionInvocation>(&other_)) version->output = client_.output;
     // `dhub --data DIR serve` means what `dhub serve --data DIR` does.
     const auto adopt_data = [&](ServerFlags& flags) {
@@ -336,6 +343,7 @@ class CommandLine {
     };
     if (auto* serve = std::get_if<ServeInvocation>(&other_)) adopt_data(serve->flags);
     if (auto* view = std::get_if<ConfigViewInvocation>(&other_)) adopt_data(view->flags);
+    if (auto* doctor = std::get_if<DoctorInvocation>(&other_)) adopt_data(doctor->flags);
     return other_;
   }
 

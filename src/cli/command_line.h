@@ -26,6 +26,7 @@ struct ServerVerbs {
   std::function<int(const ServerFlags&)> serve;
   std::function<int(int descriptor)> runner;
   std::function<int(const ServerFlags&, const OutputFlags&, Console&)> view_config;
+  std::function<int(const ServerFlags&, const OutputFlags&, Console&)> doctor;
 };
 
 struct ClientFlags {
@@ -44,6 +45,10 @@ struct ConfigViewInvocation {
   ServerFlags flags;
   OutputFlags output;
 };
+struct DoctorInvocation {
+  ServerFlags flags;
+  OutputFlags output;
+};
 struct VersionInvocation {
   OutputFlags output;
 };
@@ -57,7 +62,7 @@ struct NothingToRun {
   std::string text;
 };
 
-using Invocation = std::variant<NothingToRun, ServeInvocation, RunnerInvocation, ConfigViewInvocation,
+using Invocation = std::variant<NothingToRun, ServeInvocation, RunnerInvocation, ConfigViewInvocation, DoctorInvocation,
                                 VersionInvocation, ClientInvocation>;
 
 // Reads the words after the program's name.

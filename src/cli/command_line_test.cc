@@ -101,6 +101,15 @@ TEST(CommandLine, ServeTakesSettings) {
   EXPECT_EQ(serve->flags.config_file, "c.yaml");
 }
 
+TEST(CommandLine, DoctorTakesSettingsAndAFormat) {
+  const Invocation invocation = parse_command_line({"doctor", "--data", "/d", "--config", "c.yaml", "-o", "json"});
+  const auto* doctor = std::get_if<DoctorInvocation>(&invocation);
+  ASSERT_NE(doctor, nullptr);
+  EXPECT_EQ(doctor->flags.settings, (std::map<std::string, std::string>{{"data", "/d"}}));
+  EXPECT_EQ(doctor->flags.config_file, "c.yaml");
+  EXPECT_EQ(doctor->output.format, OutputFormat::Json);
+}
+
 TEST(CommandLine, RunnerTakesADescriptor) {
   const Invocation invocation = parse_command_line({"runner", "--fd", "7"});
   ASSERT_TRUE(std::holds_alternative<RunnerInvocation>(invocation));

@@ -62,6 +62,7 @@ struct Runner {
   int operator()(const ConfigViewInvocation& view) const {
     return server.view_config(view.flags, view.output, console);
   }
+  int operator()(const DoctorInvocation& doctor) const { return server.doctor(doctor.flags, doctor.output, console); }
   int operator()(const VersionInvocation& version) const { return print_version(version.output, console); }
   int operator()(const ClientInvocation& client) const { return run_client(client, environment, console); }
 };

@@ -18,6 +18,7 @@
 
 #include "cli/http_client.h"
 #include "cli/program.h"
+#include "wiring/doctor.h"
 
 namespace dhub::wiring {
 namespace {
@@ -144,6 +145,19 @@ TEST_F(ServeTest, SaysWhereItIsAndEndsCleanly) {
   EXPECT_EQ(server.end(SIGTERM), 0);
   EXPECT_FALSE(std::filesystem::exists(data_ + "/server.json"));
   EXPECT_TRUE(std::filesystem::exists(data_ + "/admin-token"));
+}
+
+TEST_F(ServeTest, TheDoctorFindsItReadyAndLeavesItAlone) {
+  Server server(data_);
+  wait_for_ready_status(server.url(), 200);
+  std::ostringstream out;
+  std::ostringstream err;
+  std::istringstream in;
+  cli::Console console{out, err, in, 80};
+  EXPECT_EQ(doctor({{{"data", data_}}, ""}, {}, {}, console, {}), 0) << out.str();
+  EXPECT_NE(out.str().find("ready at " + server.url()), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find("in use by a running server"), std::string::npos) << out.str();
+  EXPECT_EQ(server.end(SIGTERM), 0);
 }
 
 TEST_F(ServeTest, WithoutTheTokenNothingIsAnswered) {
