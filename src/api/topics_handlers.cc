@@ -16,21 +16,35 @@ constexpr std::array<std::string_view, 2> kTopicFields{"partitions", "retention"
 constexpr std::array<std::string_view, 2> kRetentionFields{"age", "bytes"};
 
 void write_topic(const Topic& topic, JsonWriter& out) {
-  out.begin_object().field("name", topic.name).field("partitions", topic.settings.partitions);
-  out.key("retention")
-      .begin_object()
-      .field("age", dhub::to_string(topic.settings.retention_age))
-      .field("bytes", static_cast<std::int64_t>(topic.settings.retention_bytes))
-      .end_object();
-  out.field("created_at", to_rfc3339(topic.created_at)).key("offsets").begin_list();
-  for (const auto& range : topic.partitions)
+  // How long another system keeps its messages, how large they are and since when it has the topic, it alone knows.
+  const bool ours = topic.cluster.empty();
+  out.begin_object().field("name", topic.name);
+  if (!ours) out.field("cluster", topic.cluster);
+  out.field("partitions", topic.settings.partitions);
+  if (ours)
+    out.key("retention")
+        .begin_object()
+        .field("age", dhub::to_string(topic.settings.retention_age))
+        .field("bytes", static_cast<std::int64_t>(topic.settings.retention_bytes))
+        .end_object()
+        .field("created_at", to_rfc3339(topic.created_at));
+  out.key("offsets").begin_list();
+  for (const auto& range : topic.partitions) {
     out.begin_object()
         .field("partition", range.partition.value)
         .field("start", range.start.value)
-        .field("end", range.end.value)
-        .field("bytes", static_cast<std::int64_t>(range.bytes))
-        .end_object();
+        .field("end", range.end.value);
+    if (ours) out.field("bytes", static_cast<std::int64_t>(range.bytes));
+    out.end_object();
+  }
   out.end_list().end_object();
+}
+
+// Of the characters that a name may have, only the '/' after its cluster means something in a path.
+std::string path_of(const Topic& topic) {
+  std::string name = topic.name;
+  if (const auto slash = name.find('/'); slash != std::string::npos) name.replace(slash, 1, "%2F");
+  return "/api/v1/topics/" + name;
 }
 
 Response topic_response(const Topic& topic, int status) {
@@ -84,7 +98,11 @@ Response store_topic(const HandlerContext& context, const std::string& name, con
   if (!settings) return error_response(settings.error());
   if (!existing) {
     const auto created = log.create_topic(name, *settings);
-    if (created) return topic_response(*created, 201);
+    if (created) {
+      Response response = topic_response(*created, 201);
+      response.headers.emplace_back("Location", path_of(*created));
+      return response;
+    }
     // Somebody else made it in between.
     if (created.error().code != ErrorCode::AlreadyExists) return error_response(created.error());
   }
