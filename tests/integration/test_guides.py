@@ -71,3 +71,16 @@ def wait_for(condition):
 
 def quote(text):
     return "'" + text.replace("'", "'\\''") + "'"
+
+
+def test_configurations_can_be_read(tmp_path):
+    secrets = {"KAFKA_PASSWORD": "hidden", "KAFKA_KEY_PASSWORD": "hidden", "KAFKA_CLIENT_SECRET": "hidden"}
+    texts = [*blocks("docs/guides/kafka.md", "yaml"), (ROOT / "samples/kafka.yaml").read_text()]
+    assert len(texts) > 6
+    for text in texts:
+        (tmp_path / "dhub.yaml").write_text(text)
+        shown = subprocess.run([BINARY, "config", "view", "--config", str(tmp_path / "dhub.yaml")], text=True, check=False,
+                               capture_output=True, timeout=PATIENCE, env={"HOME": str(tmp_path), **secrets})
+        assert shown.returncode == 0, (text, shown.stderr)
+        assert "topics.clusters.main.kafka.bootstrap.servers" in shown.stdout
+        assert "hidden" not in shown.stdout
