@@ -5,6 +5,7 @@
 
 #include "base/environment.h"
 #include "cli/program.h"
+#include "wiring/clusters.h"
 #include "wiring/config_view.h"
 #include "wiring/doctor.h"
 #include "wiring/serve.h"
@@ -21,7 +22,7 @@ int main(int argc, char** argv) {
     return dhub::wiring::view_config(flags, environment, output, shown);
   };
   verbs.doctor = [&](const auto& flags, const auto& output, auto& shown) {
-    return dhub::wiring::doctor(flags, environment, output, shown, {});
+    return dhub::wiring::doctor(flags, environment, output, shown, dhub::wiring::diagnose_cluster);
   };
   return dhub::cli::run(arguments, environment, console, verbs);
 }

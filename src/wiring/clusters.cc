@@ -15,6 +15,7 @@
 #include "base/suggest.h"
 #include "base/time.h"
 #include "cli/json_text.h"
+#include "eventlog/kafka/diagnose.h"
 #include "model/topic.h"
 
 namespace dhub::wiring {
@@ -188,6 +189,16 @@ void set_bootstrap_servers(std::vector<ClusterConfig>& clusters, const std::stri
   }
   for (Setting& one : found->properties)
     if (one.key == kServersKey) one = property;
+}
+
+kafka::KafkaOptions kafka_options(const ClusterConfig& cluster) {
+  kafka::KafkaOptions options{cluster.name, {}};
+  for (const auto& property : cluster.properties) options.properties.emplace_back(property.key, property.value);
+  return options;
+}
+
+std::vector<DoctorCheck> diagnose_cluster(const ClusterConfig& cluster) {
+  return kafka::diagnose(kafka_options(cluster));
 }
 
 }  // namespace dhub::wiring

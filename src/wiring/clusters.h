@@ -8,6 +8,8 @@
 #include "base/environment.h"
 #include "base/result.h"
 #include "cli/documents.h"
+#include "eventlog/kafka/kafka_log.h"
+#include "model/doctor.h"
 #include "wiring/config.h"
 
 namespace dhub::wiring {
@@ -31,5 +33,10 @@ struct FileSpot {
 
 // The cluster of kBootstrapVariable: made when there is none of its name, else told other servers.
 void set_bootstrap_servers(std::vector<ClusterConfig>& clusters, const std::string& servers);
+
+// What `dhub doctor` finds out about a cluster.
+[[nodiscard]] std::vector<DoctorCheck> diagnose_cluster(const ClusterConfig& cluster);
+
+[[nodiscard]] kafka::KafkaOptions kafka_options(const ClusterConfig& cluster);
 
 }  // namespace dhub::wiring

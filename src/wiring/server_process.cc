@@ -15,11 +15,14 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "base/version.h"
+#include "eventlog/kafka/kafka_log.h"
+#include "eventlog/router/topic_router.h"
 #include "loop/asio_scheduler.h"
 #include "loop/loop_thread.h"
 #include "service/pipelines.h"
 #include "service/supervisor.h"
 #include "store/sqlite/store.h"
+#include "wiring/clusters.h"
 #include "wiring/data_directory.h"
 #include "wiring/loop_pulse.h"
 #include "wiring/store_metrics.h"
@@ -43,7 +46,26 @@ store::StoreOptions store_options(const Config& config, Logger& logger) {
   store::StoreOptions options;
   options.data_dir = config.data;
   options.on_fatal = end_process(logger);
+  options.cluster_of = [plain = config.default_cluster](const std::string& topic) {
+    return eventlog::cluster_of(topic, plain);
+  };
   return options;
+}
+
+using KafkaLogs = std::map<std::string, std::unique_ptr<kafka::KafkaLog>>;
+
+Result<KafkaLogs> open_clusters(const Config& config, TopicRegistry& registry, Logger& logger) {
+  KafkaLogs logs;
+  for (const auto& cluster : config.clusters) {
+    ASSIGN_OR_RETURN(logs[cluster.name], kafka::KafkaLog::open(kafka_options(cluster), registry, logger));
+  }
+  return logs;
+}
+
+eventlog::TopicRouter::Clusters clusters_of(const KafkaLogs& logs) {
+  eventlog::TopicRouter::Clusters clusters;
+  for (const auto& [name, log] : logs) clusters[name] = log.get();
+  return clusters;
 }
 
 local::LocalOptions backend_options(const Config& config, Logger& logger) {
@@ -86,16 +108,19 @@ api::ServerOptions server_options(const Config& config, const AdminToken& token)
 }  // namespace
 
 struct ServerProcess::Parts {
-  Parts(const Config& config, Logger& log, std::unique_ptr<store::Store> opened)
+  Parts(const Config& config, Logger& log, std::unique_ptr<store::Store> opened, KafkaLogs clusters)
       : data(config.data),
         logger(log),
         store(std::move(opened)),
+        kafka_logs(std::move(clusters)),
+        topics(store->event_log(), clusters_of(kafka_logs), config.default_cluster, store->topic_registry()),
         scheduler(loop.io_context()),
         backend(scheduler, loop.io_context(), backend_options(config, log)),
         checker(config.python),
-        supervisor(scheduler, store->catalog(), store->event_log(), store->journal(), store->run_archive(), backend,
-                   metrics, logger, supervisor_options()),
-        pipelines(store->catalog(), checker, fresh_seed()),
+        supervisor(scheduler, store->catalog(), topics, store->journal(), store->run_archive(), backend, metrics,
+                   logger, supervisor_options()),
+        pipelines(store->catalog(), checker, fresh_seed(),
+                  [this](const std::string& topic) { return topics.check_cluster(topic); }),
         store_metrics(metrics),
         pulse(scheduler, [this] { store_metrics.update(store->counters(), logger.dropped()); }) {}
 
@@ -116,11 +141,8 @@ struct ServerProcess::Parts {
   }
 
   api::Services services() {
-    return {store->catalog(), store->event_log(),
-            store->journal(), store->run_archive(),
-            supervisor,       pipelines,
-            metrics,          logger,
-            read_clocks,      [this] { return readiness(); }};
+    return {store->catalog(), topics,  store->journal(), store->run_archive(), supervisor,
+            pipelines,        metrics, logger,           read_clocks,          [this] { return readiness(); }};
   }
 
   [[nodiscard]] std::vector<api::Check> readiness() const {
@@ -136,6 +158,8 @@ struct ServerProcess::Parts {
   AdminToken token;
   bool server_file = false;
   std::unique_ptr<store::Store> store;
+  KafkaLogs kafka_logs;
+  eventlog::TopicRouter topics;
   loop::LoopThread loop{"service"};
   loop::AsioScheduler scheduler;
   local::LocalBackend backend;
@@ -152,13 +176,14 @@ ServerProcess::~ServerProcess() = default;
 
 Result<std::unique_ptr<ServerProcess>> ServerProcess::start(const Config& config, Logger& logger) {
   ASSIGN_OR_RETURN(auto store, store::Store::open(store_options(config, logger)));
+  ASSIGN_OR_RETURN(auto clusters, open_clusters(config, store->topic_registry(), logger));
   AdminToken token;
   if (config.auth) {
     ASSIGN_OR_RETURN(token, ensure_admin_token(config.data));
   }
   // Left behind by a server that was killed; from here on the directory is ours.
   remove_server_file(config.data);
-  auto parts = std::make_unique<Parts>(config, logger, std::move(store));
+  auto parts = std::make_unique<Parts>(config, logger, std::move(store), std::move(clusters));
   parts->token = std::move(token);
   parts->loop.start();
   parts->pulse.start();

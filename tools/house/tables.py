@@ -14,6 +14,7 @@ LAYERS = {
     "loop": {"base", "model", "ports"},
     "store/sqlite": {"base", "model", "ports"},
     "eventlog/router": {"base", "model", "ports"},
+    "eventlog/kafka": {"base", "model", "ports"},
     "backend/local": {"base", "model", "ports", "wire"},
     "service": {"base", "model", "ports", "delivery", "scaling", "pipeline"},
     "api": {"base", "model", "ports", "service"},
@@ -26,13 +27,14 @@ TEST_LAYERS = {
 # These join the others and may include all of them.
 ASSEMBLY = {"wiring", "apps"}
 CORE = {"base", "model", "ports", "delivery", "scaling", "pipeline", "service"}
-ADAPTERS = {"loop", "store/sqlite", "eventlog/router", "backend/local", "runner", "wire"}
+ADAPTERS = {"loop", "store/sqlite", "eventlog/kafka", "eventlog/router", "backend/local", "runner", "wire"}
 
 # Header prefix -> the folders that may see the library. None: everywhere.
 LIBRARIES = {
     "fmt/": None,
     "tl/": None,
     "sqlite3.h": {"store/sqlite"},
+    "librdkafka/": {"eventlog/kafka"},
     "boost/asio": {"loop", "backend/local", "api"},
     "boost/beast": {"api"},
     "boost/json": {"pipeline", "store/sqlite", "api", "cli", "wiring"},

@@ -34,10 +34,15 @@ TopicRouter::TopicRouter(EventLog& embedded, Clusters clusters, std::string defa
   CHECK(default_cluster_.empty() || clusters_.contains(default_cluster_));
 }
 
-std::string TopicRouter::cluster_of(const std::string& topic) const {
+std::string cluster_of(const std::string& topic, const std::string& default_cluster) {
   const auto name = parse_topic_name(topic);
-  if (!name || name->cluster == kEmbeddedCluster) return {};
-  return name->cluster.empty() ? default_cluster_ : name->cluster;
+  if (!name) return {};
+  const std::string& cluster = name->cluster.empty() ? default_cluster : name->cluster;
+  return cluster == kEmbeddedCluster ? "" : cluster;
+}
+
+std::string TopicRouter::cluster_of(const std::string& topic) const {
+  return eventlog::cluster_of(topic, default_cluster_);
 }
 
 Status TopicRouter::check_cluster(const std::string& topic) const {

@@ -15,6 +15,10 @@
 
 namespace dhub::eventlog {
 
+// The cluster that a topic's name means, empty for the embedded log. It need not be configured: what was accepted for a
+// cluster waits for it.
+[[nodiscard]] std::string cluster_of(const std::string& topic, const std::string& default_cluster);
+
 // The embedded log and those of named clusters as one: "cluster/topic" is a topic of that cluster, "topic" one of the
 // default cluster's. Each log sees and answers names without a cluster; whoever asks the router is answered the names
 // as users write them. Keeps nothing but which cluster a uid is of. Thread-safe; each call waits as long as the one log
@@ -26,8 +30,6 @@ class TopicRouter : public EventLog {
   // `default_cluster`: "embedded", or one of the clusters. All of the logs outlive the router and its readers.
   TopicRouter(EventLog& embedded, Clusters clusters, std::string default_cluster, TopicRegistry& registry);
 
-  // The cluster that a topic's name means, empty for the embedded log. It need not be configured: what was accepted
-  // for a cluster waits for it.
   [[nodiscard]] std::string cluster_of(const std::string& topic) const;
   // InvalidArgument, with what may be written, when the name means a cluster that is not configured.
   [[nodiscard]] Status check_cluster(const std::string& topic) const;

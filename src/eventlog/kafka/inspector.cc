@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eventlog/kafka/inspector.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <utility>
+
+namespace dhub::kafka {
+namespace {
+
+constexpr Duration kRound = std::chrono::seconds(1);
+constexpr std::size_t kMostGroups = 10'000;  // that wait to be told; a group is its pipeline's, so there is an end
+
+}  // namespace
+
+Inspector::Inspector(std::string cluster, Admin admin, TopicTable& table, TopicRegistry& registry,
+                     std::function<void(LogLevel, const std::string&, std::vector<LogField>)> log)
+    : cluster_(std::move(cluster)),
+      admin_(std::move(admin)),
+      table_(table),
+      registry_(registry),
+      log_(std::move(log)) {}
+
+void Inspector::start() {
+  thread_ = std::jthread([this](const std::stop_token& token) { loop(token); });
+}
+
+void Inspector::stop() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+}
+
+void Inspector::look_at(TopicUid uid) {
+  std::lock_guard lock(mutex_);
+  urgent_ = true;
+  waiting_.push_back(uid);
+  wake_.notify_one();
+}
+
+void Inspector::run(std::function<void()> task) {
+  std::lock_guard lock(mutex_);
+  tasks_.push_back(std::move(task));
+  wake_.notify_one();
+}
+
+void Inspector::note_cursors(const std::string& topic, const std::string& group,
+                             const std::vector<StartOffset>& cursors) {
+  std::lock_guard lock(mutex_);
+  if (cursors_.size() >= kMostGroups && !cursors_.contains({group, topic})) return;
+  Cursors& kept = cursors_[{group, topic}];
+  for (const auto& cursor : cursors) kept[cursor.partition] = cursor.offset;
+}
+
+void Inspector::loop(const std::stop_token& token) {
+  Instant next = read_clocks().mono;
+  while (!token.stop_requested()) {
+    std::vector<std::function<void()>> tasks;
+    std::vector<TopicUid> waiting;
+    bool round = false;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_until(lock, token, std::chrono::steady_clock::time_point(next),
+                       [&] { return urgent_ || !tasks_.empty(); });
+      tasks.swap(tasks_);
+      round = std::exchange(urgent_, false) || read_clocks().mono >= next;
+      if (round) waiting.swap(waiting_);
+    }
+    for (const auto& task : tasks) task();
+    if (!round || token.stop_requested()) continue;
+    if (round_task_) round_task_();
+    inspect();
+    for (const TopicUid uid : waiting) table_.notify(uid);
+    tell_groups();
+    next = read_clocks().mono + kRound;
+  }
+  tell_groups();
+  // Somebody waits for their answers.
+  for (const auto& task : tasks_) task();
+}
+
+void Inspector::inspect() {
+  const std::uint64_t round = ++rounds_;
+  std::vector<ForeignTopic> topics;
+  for (const TopicUid uid : table_.wanted(read_clocks().mono))
+    if (auto topic = registry_.foreign_topic(uid)) topics.push_back(std::move(*topic));
+  if (!topics.empty()) inspect_topics(topics, round);
+}
+
+void Inspector::inspect_topics(const std::vector<ForeignTopic>& topics, std::uint64_t round) {
+  std::vector<std::string> names;
+  for (const auto& topic : topics) names.push_back(topic.name);
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  const auto described = admin_.describe(names);
+  Admin::Partitions partitions;
+  if (described)
+    for (const auto& [name, description] : *described)
+      if (description)
+        for (std::int32_t i = 0; i < description->partitions; ++i) partitions.emplace_back(name, PartitionId{i});
+  const auto ends = described ? admin_.offsets(partitions, LogEdge::End) : fail(described.error());
+  const auto starts = ends ? admin_.offsets(partitions, LogEdge::Start) : fail(ends.error());
+  if (std::exchange(reachable_, starts.has_value()) != starts.has_value())
+    log_(reachable_ ? LogLevel::Info : LogLevel::Error,
+         reachable_ ? "the Kafka cluster can be reached again" : "the Kafka cluster cannot be reached",
+         {{"cluster", cluster_}, {"error", starts ? "" : starts.error().message}});
+  for (const auto& topic : topics) {
+    if (!starts) {
+      table_.set_error(topic.uid, starts.error(), round);
+      continue;
+    }
+    const auto found = described->find(topic.name);
+    if (found == described->end())
+      table_.set_error(topic.uid, Error{ErrorCode::NotFound, fmt::format("Topic '{}' is gone.", topic.name)}, round);
+    else if (!found->second)
+      table_.set_error(topic.uid, found->second.error(), round);
+    else
+      take_in(topic, *found->second, *starts, *ends, round);
+  }
+}
+
+void Inspector::take_in(const ForeignTopic& topic, const TopicDescription& description, const Admin::Offsets& starts,
+                        const Admin::Offsets& ends, std::uint64_t round) {
+  if (description.identity != topic.identity) return table_.set_error(topic.uid, replaced(topic.name), round);
+  const auto before = table_.find(topic.uid);
+  TopicView view;
+  view.uid = topic.uid;
+  view.name = topic.name;
+  view.identity = topic.identity;
+  view.round = round;
+  for (std::int32_t i = 0; i < description.partitions; ++i) {
+    PartitionRange range{PartitionId{i}};
+    if (before && static_cast<std::size_t>(i) < before->partitions.size())
+      range = before->partitions[static_cast<std::size_t>(i)];
+    // A partition without a leader at the moment keeps what was known of it.
+    if (const auto start = starts.find({topic.name, range.partition}); start != starts.end())
+      range.start = start->second;
+    if (const auto end = ends.find({topic.name, range.partition}); end != ends.end()) range.end = end->second;
+    view.partitions.push_back(range);
+  }
+  table_.put(std::move(view));
+}
+
+Error Inspector::replaced(const std::string& topic) const {
+  return Error{ErrorCode::Conflict,
+               fmt::format("Topic '{}' of cluster '{}' was deleted and made again: it is another topic now. Start the "
+                           "trigger again to listen on it.",
+                           topic, cluster_)};
+}
+
+void Inspector::tell_groups() {
+  if (!reachable_) return;
+  std::map<GroupKey, Cursors> cursors;
+  {
+    std::lock_guard lock(mutex_);
+    cursors.swap(cursors_);
+  }
+  for (const auto& [key, offsets] : cursors) {
+    GroupCursors group{key.first, key.second, {}};
+    for (const auto& [partition, offset] : offsets) group.cursors.push_back({partition, offset});
+    const Status told = admin_.set_group_offsets(group);
+    if (!told) {
+      // Once more in the next round; what was noted meanwhile is newer.
+      std::lock_guard lock(mutex_);
+      cursors_[key].insert(offsets.begin(), offsets.end());
+    }
+    if (std::exchange(refused_[key.first], !told) == !told) continue;
+    log_(told ? LogLevel::Info : LogLevel::Warn,
+         told ? "the consumer group's offsets are stored again" : "the consumer group's offsets are not stored",
+         {{"cluster", cluster_}, {"group", key.first}, {"error", told ? "" : told.error().message}});
+  }
+}
+
+}  // namespace dhub::kafka

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "eventlog/kafka/admin.h"
+#include "eventlog/kafka/topic_table.h"
+#include "ports/topic_registry.h"
+
+namespace dhub::kafka {
+
+// Looks after the topics that somebody is interested in, about once a second: are they there, are they still the same,
+// how many partitions, where do those begin and end? Also tells consumer groups how far their triggers are, and does
+// what else may wait for the network. Owns its thread.
+class Inspector {
+ public:
+  // `where` names the cluster in messages.
+  Inspector(std::string cluster, Admin admin, TopicTable& table, TopicRegistry& registry,
+            std::function<void(LogLevel, const std::string&, std::vector<LogField>)> log);
+  ~Inspector() { stop(); }
+  Inspector(const Inspector&) = delete;
+  Inspector& operator=(const Inspector&) = delete;
+
+  // Before start(): what is to be done in each round, on the inspector's thread.
+  void every_round(std::function<void()> task) { round_task_ = std::move(task); }
+  void start();
+  // Tells the groups what is still to be told, for at most a few seconds. Idempotent.
+  void stop();
+  // A round at once instead of in a second; listeners of the topic hear when it is done.
+  void look_at(TopicUid uid);
+  // Somewhen soon, on the inspector's thread. Dropped after stop().
+  void run(std::function<void()> task);
+  void note_cursors(const std::string& topic, const std::string& group, const std::vector<StartOffset>& cursors);
+
+ private:
+  void loop(const std::stop_token& token);
+  void inspect();
+  void inspect_topics(const std::vector<ForeignTopic>& topics, std::uint64_t round);
+  void take_in(const ForeignTopic& topic, const TopicDescription& description, const Admin::Offsets& starts,
+               const Admin::Offsets& ends, std::uint64_t round);
+  void tell_groups();
+  [[nodiscard]] Error replaced(const std::string& topic) const;
+
+  using GroupKey = std::pair<std::string, std::string>;  // group, topic
+  using Cursors = std::map<PartitionId, Offset>;
+
+  const std::string cluster_;
+  const Admin admin_;
+  TopicTable& table_;
+  TopicRegistry& registry_;
+  const std::function<void(LogLevel, const std::string&, std::vector<LogField>)> log_;
+  std::function<void()> round_task_;
+  bool reachable_ = true;                // the inspector's thread
+  std::map<std::string, bool> refused_;  // groups that the brokers do not let us tell, told once; its thread
+
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  bool urgent_ = false;
+  std::vector<TopicUid> waiting_;  // for the round that is asked for
+  std::vector<std::function<void()>> tasks_;
+  std::map<GroupKey, Cursors> cursors_;  // to be told
+  std::uint64_t rounds_ = 0;
+  std::jthread thread_;
+};
+
+}  // namespace dhub::kafka

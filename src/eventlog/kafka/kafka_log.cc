@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eventlog/kafka/kafka_log.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <future>
+#include <utility>
+
+#include "eventlog/kafka/producer.h"
+#include "eventlog/kafka/settings.h"
+#include "eventlog/kafka/streams.h"
+
+namespace dhub::kafka {
+namespace {
+
+constexpr Duration kKeepInView = std::chrono::minutes(1);
+constexpr Duration kReadWait = std::chrono::seconds(8);
+constexpr std::size_t kMostListed = 500;
+
+HandleEvents events_of(Logger& logger, const std::string& cluster) {
+  HandleEvents events;
+  events.on_log = [&logger, cluster](LogLevel level, const std::string& text) {
+    // Settings of consumers are no business of producers, and the other way round: each handle would say so.
+    if (text.starts_with("CONFWARN")) return;
+    logger.log(std::min(level, LogLevel::Warn), "librdkafka", {{"cluster", cluster}, {"text", text}});
+  };
+  return events;
+}
+
+Topic to_topic(const TopicView& view, const std::string& cluster) {
+  Topic topic;
+  topic.uid = view.uid;
+  topic.name = view.name;
+  topic.cluster = cluster;
+  topic.settings.partitions = static_cast<std::int32_t>(view.partitions.size());
+  topic.partitions = view.partitions;
+  return topic;
+}
+
+}  // namespace
+
+struct KafkaLog::Parts {
+  Parts(KafkaOptions given, TopicRegistry& uids, Logger& log, std::shared_ptr<Handle> admin_handle)
+      : options(std::move(given)),
+        registry(uids),
+        logger(log),
+        questions(std::move(admin_handle)),
+        admin(questions),
+        producer(producer_settings(options.properties), events_of(log, options.cluster)),
+        inspector(options.cluster, admin, table, registry,
+                  [&log](LogLevel level, const std::string& text, std::vector<LogField> fields) {
+                    log.log(level, text, fields);
+                  }),
+        streams(consumer_settings(options.properties), events_of(log, options.cluster), table),
+        lookup([this] { return streams.open_handle(); }, admin) {}
+
+  ~Parts() {
+    producer.stop();
+    lookup.stop();
+    inspector.stop();
+  }
+
+  // Serves the clients' callbacks for as long as the inspector lives.
+  void keep_polling() {
+    inspector.every_round([this] {
+      questions->poll(0);
+      streams.poll();
+    });
+  }
+
+  // Asks the brokers now, and keeps the topic in view.
+  Result<TopicView> look_up(const std::string& name) {
+    ASSIGN_OR_RETURN(const auto described, admin.describe({name}));
+    const auto found = described.find(name);
+    if (found == described.end() || (!found->second && found->second.error().code == ErrorCode::NotFound))
+      return fail(
+          ErrorCode::NotFound,
+          fmt::format("There is no topic '{}' in the Kafka cluster '{}'. Create it with Kafka's own tools: topics "
+                      "of a cluster are never made here.",
+                      name, options.cluster));
+    if (!found->second) return fail(found->second.error());
+    TopicView view;
+    view.name = name;
+    view.identity = found->second->identity;
+    ASSIGN_OR_RETURN(view.partitions, ranges(name, found->second->partitions));
+    ASSIGN_OR_RETURN(view.uid, registry.enlist(options.cluster, name, view.identity));
+    table.want(view.uid, read_clocks().mono + kKeepInView);
+    table.put(view);
+    return view;
+  }
+
+  Result<std::vector<PartitionRange>> ranges(const std::string& name, std::int32_t partitions) {
+    Admin::Partitions all;
+    for (std::int32_t i = 0; i < partitions; ++i) all.emplace_back(name, PartitionId{i});
+    ASSIGN_OR_RETURN(const auto starts, admin.offsets(all, LogEdge::Start));
+    ASSIGN_OR_RETURN(const auto ends, admin.offsets(all, LogEdge::End));
+    std::vector<PartitionRange> found;
+    for (const auto& place : all) {
+      const auto start = starts.find(place);
+      const auto end = ends.find(place);
+      if (start == starts.end() || end == ends.end())
+        return fail(ErrorCode::Unavailable,
+                    fmt::format("Partition {} of topic '{}' has no leader at the moment; try again in a while.",
+                                place.second, name));
+      found.push_back({place.second, start->second, end->second});
+    }
+    return found;
+  }
+
+  [[nodiscard]] tl::unexpected<Error> not_ours(const std::string& name) const {
+    return fail(ErrorCode::Unsupported,
+                fmt::format("Topic '{}' belongs to the Kafka cluster '{}', whose topics are made, changed and deleted "
+                            "with Kafka's own tools.",
+                            name, options.cluster));
+  }
+
+  const KafkaOptions options;
+  TopicRegistry& registry;
+  Logger& logger;
+  TopicTable table;
+  std::shared_ptr<Handle> questions;  // shared: with the copies of `admin`
+  Admin admin;
+  Producer producer;
+  Inspector inspector;
+  Streams streams;
+  Lookup lookup;
+};
+
+KafkaLog::KafkaLog(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+KafkaLog::~KafkaLog() = default;
+
+Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaOptions options, TopicRegistry& registry, Logger& logger) {
+  const auto named = [&](Error error) {
+    return fail(error.code, fmt::format("topics.clusters.{}.kafka.{}", options.cluster, error.message));
+  };
+  if (const Status good = check_properties(consumer_settings(options.properties)); !good) return named(good.error());
+  auto handle = Handle::open(Role::Producer, producer_settings(options.properties), events_of(logger, options.cluster));
+  if (!handle) return named(handle.error());
+  auto parts =
+      std::make_unique<Parts>(std::move(options), registry, logger, std::shared_ptr<Handle>(std::move(*handle)));
+  parts->keep_polling();
+  parts->inspector.start();
+  return std::unique_ptr<KafkaLog>(new KafkaLog(std::move(parts)));
+}
+
+Result<Topic> KafkaLog::create_topic(const std::string& name, const TopicSettings&) {
+  return parts_->not_ours(name);
+}
+
+Result<Topic> KafkaLog::update_topic(const std::string& name, const TopicSettings&) {
+  return parts_->not_ours(name);
+}
+
+Status KafkaLog::delete_topic(const std::string& name) {
+  return parts_->not_ours(name);
+}
+
+Result<Topic> KafkaLog::ensure_topic(const std::string& name) {
+  return topic(name);
+}
+
+Result<Topic> KafkaLog::topic(const std::string& name) const {
+  ASSIGN_OR_RETURN(const TopicView view, parts_->look_up(name));
+  return to_topic(view, parts_->options.cluster);
+}
+
+Result<Topic> KafkaLog::topic(TopicUid uid) const {
+  const auto view = parts_->table.find(uid);
+  if (!view || view->name.empty()) {
+    parts_->table.want(uid, read_clocks().mono + kKeepInView);
+    parts_->inspector.look_at(uid);
+    if (view && view->error) return fail(*view->error);
+    return fail(ErrorCode::Unavailable, "The topic is being looked up in the Kafka cluster.");
+  }
+  if (view->error && view->error->code == ErrorCode::Conflict) return fail(*view->error);
+  return to_topic(*view, parts_->options.cluster);
+}
+
+Result<std::vector<Topic>> KafkaLog::topics(const std::string& after, std::size_t limit) const {
+  ASSIGN_OR_RETURN(auto names, parts_->admin.topic_names());
+  names.erase(names.begin(), std::upper_bound(names.begin(), names.end(), after));
+  if (names.size() > std::min(limit, kMostListed)) names.resize(std::min(limit, kMostListed));
+  ASSIGN_OR_RETURN(const auto described, parts_->admin.describe(names));
+  std::vector<Topic> topics;
+  for (const auto& [name, description] : described) {
+    if (!description) continue;
+    TopicView view;
+    view.name = name;
+    auto ranges = parts_->ranges(name, description->partitions);
+    if (!ranges) continue;
+    view.partitions = std::move(*ranges);
+    topics.push_back(to_topic(view, parts_->options.cluster));
+  }
+  return topics;
+}
+
+void KafkaLog::publish(PublishRequest request, PublishDone done) {
+  if (const Status valid = validate_topic_name(request.topic); !valid) return done(fail(valid.error()));
+  if (!request.idempotency_key.empty())
+    return done(fail(ErrorCode::Unsupported,
+                     "An idempotency key is remembered for topics of the embedded log only; leave it away for a topic "
+                     "of a Kafka cluster."));
+  if (request.messages.empty()) return done(std::vector<Placement>{});
+  if (const auto view = parts_->table.find(request.topic); view && !view->error)
+    return parts_->producer.publish(request.topic, request.messages, std::move(done));
+  // Whether the topic is there has to be asked first: a producer would wait for it until it gives up.
+  parts_->inspector.run([parts = parts_.get(), request = std::move(request), done = std::move(done)] {
+    const auto view = parts->look_up(request.topic);
+    // That a partition has no leader at the moment is for the producer to wait out.
+    if (!view && view.error().code != ErrorCode::Unavailable) return done(fail(view.error()));
+    parts->producer.publish(request.topic, request.messages, done);
+  });
+}
+
+Result<ReadResult> KafkaLog::read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const {
+  ASSIGN_OR_RETURN(const ForeignTopic foreign, parts_->registry.foreign_topic(topic));
+  const auto answer = std::make_shared<std::promise<Result<ReadResult>>>();
+  auto answered = answer->get_future();
+  parts_->lookup.ask({foreign.name, partition, from, max_bytes},
+                     [answer](Result<ReadResult> result) { answer->set_value(std::move(result)); });
+  if (answered.wait_for(kReadWait) != std::future_status::ready)
+    return fail(ErrorCode::Unavailable,
+                fmt::format("Topic '{}' cannot be read at the moment; try again.", foreign.name));
+  return answered.get();
+}
+
+std::unique_ptr<TopicReader> KafkaLog::open_reader(TopicUid topic, std::function<void()> on_growth) {
+  return std::make_unique<Reader>(parts_->streams, parts_->lookup, parts_->table, parts_->inspector, topic,
+                                  std::move(on_growth));
+}
+
+void KafkaLog::note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) {
+  const auto view = parts_->table.find(topic);
+  // Another topic has the name: its group must not be told of these.
+  if (view && !view->name.empty() && !(view->error && view->error->code == ErrorCode::Conflict))
+    parts_->inspector.note_cursors(view->name, group, cursors);
+}
+
+Result<std::vector<StartOffset>> KafkaLog::group_offsets(TopicUid topic, const std::string& group) const {
+  ASSIGN_OR_RETURN(const ForeignTopic foreign, parts_->registry.foreign_topic(topic));
+  ASSIGN_OR_RETURN(const auto described, parts_->admin.describe({foreign.name}));
+  const auto found = described.find(foreign.name);
+  if (found == described.end()) return fail(ErrorCode::NotFound, fmt::format("Topic '{}' is gone.", foreign.name));
+  if (!found->second) return fail(found->second.error());
+  return parts_->admin.group_offsets(group, foreign.name, found->second->partitions);
+}
+
+}  // namespace dhub::kafka

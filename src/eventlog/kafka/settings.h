@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "eventlog/kafka/handle.h"
+
+namespace dhub::kafka {
+
+// Our defaults, over them what the user has configured, over that what the guarantees rest on.
+[[nodiscard]] Properties consumer_settings(const Properties& configured);
+[[nodiscard]] Properties producer_settings(const Properties& configured);
+
+}  // namespace dhub::kafka

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eventlog/kafka/streams.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dhub::kafka {
+namespace {
+
+constexpr std::size_t kMostBorrowed = 16;  // a client has some five threads and a few connections
+constexpr Duration kTurn = std::chrono::seconds(2);
+
+}  // namespace
+
+Streams::Streams(Properties consumer, HandleEvents events, TopicTable& table)
+    : live([this] { return open_handle(); }, [&table](TopicUid uid) { table.notify(uid); }),
+      consumer_(std::move(consumer)),
+      events_(std::move(events)),
+      table_(table),
+      closing_(std::make_shared<Closing>()) {}
+
+Streams::~Streams() {
+  std::vector<std::unique_ptr<Handle>> left;
+  std::lock_guard lock(closing_->mutex);
+  left.swap(closing_->handles);
+}
+
+Result<std::shared_ptr<Handle>> Streams::open_handle() {
+  ASSIGN_OR_RETURN(auto handle, Handle::open(Role::Consumer, consumer_, events_));
+  std::shared_ptr<Handle> shared(handle.release(), [closing = closing_](Handle* done) {
+    std::lock_guard lock(closing->mutex);
+    closing->handles.emplace_back(done);
+  });
+  std::lock_guard lock(closing_->mutex);
+  closing_->all.push_back(shared);
+  return shared;
+}
+
+// Whoever has had a client for a turn while others wait gives it up: one that is slow, or does not read at all, must
+// not keep them out for ever.
+Result<std::shared_ptr<Handle>> Streams::borrow(Borrower& who, std::uint64_t id) {
+  const Instant now = read_clocks().mono;
+  if (loaned_.size() >= kMostBorrowed) {
+    const auto longest = std::min_element(loaned_.begin(), loaned_.end(),
+                                          [](const Loaned& a, const Loaned& b) { return a.since < b.since; });
+    if (now < longest->since + kTurn) {
+      if (std::find(queue_.begin(), queue_.end(), id) == queue_.end()) queue_.push_back(id);
+      return std::shared_ptr<Handle>();
+    }
+    longest->who->revoke();
+  }
+  ASSIGN_OR_RETURN(auto handle, open_handle());
+  std::erase(queue_, id);
+  loaned_.push_back({&who, now});
+  return handle;
+}
+
+void Streams::give_back(Borrower& who) {
+  const auto removed = std::erase_if(loaned_, [&](const Loaned& loaned) { return loaned.who == &who; });
+  if (removed > 0) call_next();
+}
+
+// He may not need it any more, so the next round calls the one behind him.
+void Streams::call_next() {
+  if (queue_.empty()) return;
+  table_.notify_listener(queue_.front());
+  queue_.pop_front();
+}
+
+void Streams::poll() {
+  std::vector<std::unique_ptr<Handle>> done;
+  std::vector<std::shared_ptr<Handle>> open;
+  {
+    std::lock_guard lock(closing_->mutex);
+    done.swap(closing_->handles);
+    std::erase_if(closing_->all, [&](const std::weak_ptr<Handle>& weak) {
+      auto handle = weak.lock();
+      if (!handle) return true;
+      open.push_back(std::move(handle));
+      return false;
+    });
+  }
+  for (const auto& handle : open) handle->poll(0);
+  std::lock_guard lock(mutex);
+  call_next();
+}
+
+}  // namespace dhub::kafka

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "model/topic.h"
+
+namespace dhub::kafka {
+
+// What is known of one incarnation of a topic.
+struct TopicView {
+  TopicUid uid{};
+  std::string name;
+  std::string identity;  // empty from brokers that give none
+  std::vector<PartitionRange> partitions;
+  std::optional<Error> error;  // why it cannot be read at the moment
+  std::uint64_t round = 0;     // of the inspection that saw it last
+};
+
+// The topics of a cluster that somebody reads or has asked for, as the last inspection saw them, and who wants to hear
+// of news. Thread-safe. Listeners are called under the lock, so that none is under way when it is removed: they must
+// only post.
+class TopicTable {
+ public:
+  [[nodiscard]] std::optional<TopicView> find(TopicUid uid) const;
+  [[nodiscard]] std::optional<TopicView> find(const std::string& name) const;  // the one that has the name now
+  void put(TopicView view);
+  // Listeners of the topic hear of it when the error is another kind than before.
+  void set_error(TopicUid uid, Error error, std::uint64_t round);
+
+  std::uint64_t add_listener(TopicUid uid, std::function<void()> on_news);
+  void remove_listener(std::uint64_t id);
+  void notify(TopicUid uid);
+  void notify_listener(std::uint64_t id);
+
+  // Keeps a topic under inspection for a while, or for as long as it has listeners.
+  void want(TopicUid uid, Instant until);
+  [[nodiscard]] std::vector<TopicUid> wanted(Instant now);
+
+ private:
+  struct Listener {
+    TopicUid uid{};
+    std::function<void()> on_news;
+  };
+  void notify_locked(TopicUid uid);
+
+  mutable std::mutex mutex_;
+  std::map<TopicUid, TopicView> views_;
+  std::map<std::string, TopicUid> by_name_;
+  std::map<std::uint64_t, Listener> listeners_;
+  std::multimap<TopicUid, std::uint64_t> by_topic_;
+  std::map<TopicUid, Instant> wanted_;
+  std::uint64_t last_listener_ = 0;
+};
+
+}  // namespace dhub::kafka
