@@ -119,6 +119,7 @@ constexpr std::array kKnown = {
 
 std::vector<std::string_view> known_keys() {
   std::vector<std::string_view> keys;
+  keys.reserve(kKnown.size() + 1);
   for (const Known& known : kKnown) keys.push_back(known.key);
   keys.emplace_back(kClustersKey);
   return keys;

@@ -87,6 +87,7 @@ boost::json::object to_object(const std::vector<DoctorCheck>& checks) {
 // Nothing is cut: whoever asks wants to read all of it.
 void print_table(const std::vector<DoctorCheck>& checks, const cli::OutputFlags& output, cli::Console& console) {
   std::vector<cli::Row> rows;
+  rows.reserve(checks.size());
   for (const DoctorCheck& check : checks) rows.push_back({check.name, to_string(check.state), check.detail});
   console.out << cli::layout({{"CHECK"}, {"STATE"}, {"DETAIL"}}, rows, console.width, output.headers);
   bool any = false;
