@@ -34,6 +34,12 @@ Engine::Engine(EngineSettings settings, LoadedPosition loaded, const Now& now)
     windows_.emplace_back(partition, failures_of(loaded.failures, partition.partition), now);
 }
 
+// Behind the others: what refers to a window does so by its place.
+void Engine::add_partition(const LoadedPartition& partition, const Now& now) {
+  CHECK(window(partition.partition) == nullptr);
+  windows_.emplace_back(partition, std::vector<StoredFailure>{}, now);
+}
+
 std::uint32_t Engine::index_of(PartitionId partition) const {
   for (std::uint32_t i = 0; i < windows_.size(); ++i)
     if (windows_[i].id() == partition) return i;

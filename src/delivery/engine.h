@@ -74,6 +74,8 @@ class Engine {
   // Paused: nothing is dispatched; what is in flight finishes and is stored.
   void set_paused(bool paused, const Now& now, Outputs& out);
   void tick(const Now& now, Outputs& out);
+  // The topic has got one more, and the journal knows it. What comes of it, the next input brings.
+  void add_partition(const LoadedPartition& partition, const Now& now);
 
   // Where to read on in a partition; none while its window is full.
   [[nodiscard]] std::optional<Offset> wants_read(PartitionId partition) const;

@@ -17,6 +17,7 @@ SimSettings any_world(std::uint64_t seed) {
   const auto up_to = [&](std::uint64_t most) { return static_cast<std::int32_t>(1 + random.below(most)); };
   SimSettings settings;
   settings.partitions = up_to(2);
+  settings.more_partitions = static_cast<std::int32_t>(random.below(3));
   settings.events = up_to(40);
   settings.keys = up_to(4);
   settings.faults = static_cast<std::int32_t>(random.below(12));
@@ -73,6 +74,7 @@ TEST(EngineProperty, LongRuns) {
     SimSettings settings = any_world(world);
     settings.events = 300;
     settings.faults = 60;
+    settings.more_partitions += 1;
     SimPosition position(settings, world);
     for (int step = 0; step < 3000 && position.verdict().empty(); ++step)
       position.step(static_cast<std::uint32_t>(choices.next()));

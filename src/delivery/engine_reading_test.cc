@@ -32,6 +32,74 @@ TEST(EngineReading, RecordsItHasAlreadyAreSkipped) {
   EXPECT_EQ(script.sent(), "1:a1,a2");
 }
 
+// ---- partitions that come later ----
+
+TEST(EnginePartitions, OneThatComesLaterIsReadFromWhereItBeginsAndStored) {
+  EngineScript script;
+  script.start();
+  script.ready(1);
+  script.publish("a1 b1");
+  script.add_partition();
+  EXPECT_EQ(script.engine().wants_read(PartitionId{1}), Offset{0});
+  script.publish("c1 c2", 1);
+  script.store_all();  // the reservation of the new partition
+  script.answer("a1 ok, b1 ok, c1 ok, c2 ok");
+  script.store_all();
+  EXPECT_EQ(script.journal.cursor(0), 2);
+  EXPECT_EQ(script.journal.cursor(1), 2);
+}
+
+TEST(EnginePartitions, OneThatComesWhileACommitIsUnderWayIsNotPartOfIt) {
+  EngineScript script;
+  script.start();
+  script.ready(1);
+  script.publish("a1");
+  script.answer("a1 ok");
+  ASSERT_TRUE(script.has_commit());
+  script.add_partition();
+  EXPECT_THAT(script.commit().partitions, SizeIs(1));
+  script.store_all();
+  EXPECT_GT(script.journal.dispatched_through(1), 0);
+}
+
+TEST(EnginePartitions, NothingOfItIsDispatchedBeforeItsReservationIsStored) {
+  EngineScript script;
+  script.start();
+  script.ready(1);
+  script.add_partition();
+  script.publish("c1", 1);
+  EXPECT_EQ(script.sent(), "");
+  script.store_all();
+  EXPECT_EQ(script.sent(), "1:c1");
+}
+
+TEST(EnginePartitions, AfterALoadItIsOneLikeTheOthers) {
+  EngineScript script;
+  script.start();
+  script.add_partition();
+  script.publish("c1", 1);
+  script.start();
+  script.ready(1);
+  script.publish("a1");
+  script.read(1);
+  EXPECT_EQ(script.sent(), "1:a1 1:c1");
+}
+
+TEST(EnginePartitions, WithOneOrderAPartitionANewOneHasItsOwn) {
+  auto settings = script_settings();
+  settings.ordering = Ordering::Partition;
+  EngineScript script(settings);
+  script.start();
+  script.ready(1);
+  script.ready(2);
+  script.publish("a1 b1");
+  script.answer("a1 failed, b1 not_started");
+  script.add_partition();
+  script.publish("c1", 1);
+  script.store_all();
+  EXPECT_EQ(script.sent(), "1:a1,b1 1:c1") << "the failure of the other partition does not hold it up";
+}
+
 // ---- the window's offsets ----
 
 EngineSettings window_of(std::int64_t offsets) {

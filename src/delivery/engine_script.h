@@ -79,6 +79,14 @@ class EngineScript {
     append(names, partition);
     read(partition);
   }
+  // The topic gets one more, and the engine hears of it as from an owner that has told the journal.
+  void add_partition() {
+    const auto added = id(logs.size());
+    logs.emplace_back();
+    ASSERT_TRUE(journal.add_partition(journal.epoch(), added.value).has_value());
+    engine_->add_partition({added, {}, {}, {}, {}, {}}, now);
+    tick();
+  }
   // Answers the oldest fetch from the log.
   void fetch() {
     ASSERT_FALSE(fetches.empty());

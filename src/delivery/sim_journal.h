@@ -51,6 +51,13 @@ class SimJournal {
     return loaded;
   }
 
+  Status add_partition(std::int64_t epoch, std::int32_t partition) {
+    if (epoch != epoch_) return fail(ErrorCode::Fenced, "Another owner has loaded the position.");
+    partitions_.try_emplace(partition);
+    return {};
+  }
+  [[nodiscard]] bool knows(std::int32_t partition) const { return partitions_.contains(partition); }
+
   Result<CommitAnswer> apply(const JournalCommit& commit) {
     const bool stale = commit.owner_epoch.value != epoch_;
     if (stale && rules_.fence) return fail(ErrorCode::Fenced, "Another owner has loaded the position.");

@@ -35,6 +35,7 @@ struct SimRules {
 struct SimSettings {
   EngineSettings engine;
   std::int32_t partitions = 1;
+  std::int32_t more_partitions = 0;  // that the topic may get while it is worked on
   std::int32_t events = 20;
   std::int32_t keys = 3;
   std::int32_t faults = 6;
@@ -84,6 +85,7 @@ class SimPosition {
   struct Owner {
     int id = 0;
     std::unique_ptr<Engine> engine;
+    std::int64_t epoch = 0;
     std::optional<JournalCommit> sent;
     std::deque<Fetch> fetches;
     std::int32_t version = 1;
@@ -103,6 +105,8 @@ class SimPosition {
 
   // the topic
   void publish();
+  void add_topic_partition();
+  void learn_partition(Owner& owner);
   void read(Owner& owner, std::int32_t partition);
   void answer_fetch(Owner& owner);
   [[nodiscard]] ReadChunk chunk(std::int32_t partition, Offset from, std::size_t most) const;

@@ -52,7 +52,9 @@ void SimPosition::heal() {
 }
 
 bool SimPosition::all_done() {
-  if (published_ < settings_.events || owner_->sent || !lingering_.empty() || !owner_->engine->drained()) return false;
+  const bool knows_all = owner_->engine->partitions().size() == logs_.size();
+  if (published_ < settings_.events || !knows_all || owner_->sent || !lingering_.empty() || !owner_->engine->drained())
+    return false;
   for (std::int32_t p = 0; p < settings_.partitions; ++p)
     if (journal_.cursor(p) != logs_[static_cast<std::size_t>(p)].end().value) return false;
   return std::all_of(instances_.begin(), instances_.end(), [](const auto& i) { return i->tasks.empty() && !i->lost; });
@@ -63,6 +65,10 @@ void SimPosition::judge_the_end() {
   std::map<std::string, int> expected;
   for (std::size_t p = 0; p < logs_.size(); ++p) {
     const auto partition = static_cast<std::int32_t>(p);
+    if (!journal_.knows(partition)) {
+      judge_.blame("I7: partition {} was never taken up", partition);
+      continue;
+    }
     if (journal_.cursor(partition) != logs_[p].end().value)
       judge_.blame("I7: the cursor stays at {} of {}", journal_.cursor(partition), logs_[p].end());
     for (std::int64_t offset = 0; offset < logs_[p].end().value; ++offset) {
@@ -100,12 +106,17 @@ void SimPosition::add_owner_actions(std::vector<Action>& found) {
     if (owner->sent) found.push_back({name("commits"), [this, owner] { apply(*owner); }});
     if (owner->broken) continue;
     if (!owner->fetches.empty()) found.push_back({name("fetches"), [this, owner] { answer_fetch(*owner); }});
-    for (std::int32_t p = 0; p < settings_.partitions; ++p) {
-      const auto from = owner->engine->wants_read(PartitionId{p});
+    for (const PartitionId id : owner->engine->partitions()) {
+      const std::int32_t p = id.value;
+      const auto from = owner->engine->wants_read(id);
       if (from && *from < logs_[static_cast<std::size_t>(p)].end())
         found.push_back({name("reads"), [this, owner, p] { read(*owner, p); }});
     }
   }
+  for (Owner* owner : owners())
+    if (!owner->broken && owner->engine->partitions().size() < logs_.size())
+      found.push_back(
+          {fmt::format("owner {} takes a partition up", owner->id), [this, owner] { learn_partition(*owner); }});
   const bool told = owner_->version == pinned_version_;
   if (!told) {
     found.push_back({"switch is told", [this] {
@@ -180,6 +191,7 @@ std::vector<SimPosition::Action> SimPosition::faults() {
                        }});
     }
   }
+  if (settings_.more_partitions > 0) found.push_back({"the topic gets a partition", [this] { add_topic_partition(); }});
   found.push_back({"a version is pinned", [this] { ++pinned_version_; }});
   found.push_back({"pause or resume", [this] {
                      owner_->paused = !owner_->paused;
@@ -220,6 +232,27 @@ void SimPosition::publish() {
   plan.outputs = static_cast<int>(random_.below(3));
   plans_[at] = plan;
   judge_.published(at, message);
+}
+
+void SimPosition::add_topic_partition() {
+  --settings_.more_partitions;
+  ++settings_.partitions;
+  logs_.emplace_back();
+}
+
+// As an owner does it: in the journal first, then in the engine.
+void SimPosition::learn_partition(Owner& owner) {
+  const auto fresh = static_cast<std::int32_t>(owner.engine->partitions().size());
+  const bool current = &owner == &*owner_;
+  if (!journal_.add_partition(owner.epoch, fresh)) {
+    if (current) judge_.blame("the owner may not add partition {}", fresh);
+    owner.broken = true;
+    return;
+  }
+  if (!current) judge_.blame("I9: an old owner has added partition {}", fresh);
+  owner.engine->add_partition({PartitionId{fresh}, {}, {}, {}, {}, {}}, now_);
+  owner.engine->tick(now_, out_);
+  carry_out(owner);
 }
 
 ReadChunk SimPosition::chunk(std::int32_t partition, Offset from, std::size_t most) const {
@@ -401,6 +434,7 @@ void SimPosition::load() {
   if (!settings_.rules.failures_loaded) loaded.failures.clear();
   Owner owner;
   owner.id = ++next_owner_;
+  owner.epoch = loaded.owner_epoch.value;
   owner.version = pinned_version_;
   EngineSettings settings = settings_.engine;
   settings.current.version = Version{pinned_version_};
