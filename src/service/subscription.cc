@@ -11,6 +11,8 @@
 namespace dhub::service {
 namespace {
 
+constexpr Duration kTellCursors = std::chrono::seconds(1);
+
 // Topics are not cut off at their end and positions not moved past it, so one of them is not what it was.
 Status check_cursors(const LoadedPosition& loaded, const Topic& topic) {
   for (const auto& range : topic.partitions)
@@ -25,15 +27,23 @@ Status check_cursors(const LoadedPosition& loaded, const Topic& topic) {
 
 }  // namespace
 
-Result<std::unique_ptr<Subscription>> Subscription::load(const World& world, TriggerSpec spec, OnEnd on_end) {
+tl::expected<std::unique_ptr<Subscription>, LoadFailure> Subscription::load(const World& world, TriggerSpec spec,
+                                                                            OnEnd on_end) {
+  const auto failed = [](Error error, bool of_log) {
+    return tl::unexpected<LoadFailure>(LoadFailure{std::move(error), of_log});
+  };
   // In this order: a topic that is out of reach must not raise the owner epoch at every try.
-  ASSIGN_OR_RETURN(const Topic topic, world.event_log.topic(spec.trigger.topic));
-  ASSIGN_OR_RETURN(LoadedPosition loaded, world.journal.load(spec.trigger.position));
-  RETURN_IF_ERROR(check_cursors(loaded, topic));
-  return std::unique_ptr<Subscription>(new Subscription(world, std::move(spec), std::move(loaded), std::move(on_end)));
+  const auto topic = world.event_log.topic(spec.trigger.topic);
+  if (!topic) return failed(topic.error(), true);
+  auto loaded = world.journal.load(spec.trigger.position);
+  if (!loaded) return failed(std::move(loaded.error()), false);
+  if (auto sound = check_cursors(*loaded, *topic); !sound) return failed(std::move(sound.error()), true);
+  return std::unique_ptr<Subscription>(
+      new Subscription(world, std::move(spec), std::move(*loaded), *topic, std::move(on_end)));
 }
 
-Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition loaded, OnEnd on_end)
+Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition loaded, const Topic& topic,
+                           OnEnd on_end)
     : world_(world),
       spec_(std::move(spec)),
       on_end_(std::move(on_end)),
@@ -44,14 +54,20 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
           world.backend, *this, world.instance_ids, [this](InstanceId id) { return engine_.outstanding(id); },
           [this](InstanceId id) { step([&](const Now& now) { engine_.instance_ended(id, now, out_); }); }),
       metrics_(world.metrics, spec_.trigger.pipeline_id),
+      foreign_(!topic.cluster.empty()),
       growth_posted_(std::make_shared<std::atomic<bool>>(false)),
       alive_(std::make_shared<char>()) {
   pool_.use(instance_spec(spec_.trigger, spec_.definition), resolved_scaling(spec_.definition, world_.cores));
   paused_ = spec_.trigger.desired == DesiredState::Paused;
   open_reader();
   unread_ = engine_.partitions();
-  for (const PartitionId partition : unread_) lag_.set_cursor(partition, engine_.view(partition).cursor);
+  for (const PartitionId partition : unread_) {
+    const Offset cursor = engine_.view(partition).cursor;
+    lag_.set_cursor(partition, cursor);
+    if (foreign_) stored_[partition] = cursor;
+  }
   note_ends();
+  tell_cursors_later();
   step([&](const Now& now) { engine_.set_paused(paused_, now, out_); });
 }
 
@@ -95,6 +111,7 @@ void Subscription::after_step() {
 void Subscription::hand_to_journal(JournalCommit commit) {
   const CommitSeq seq = commit.seq;
   for (const auto& partition : commit.partitions) lag_.set_cursor(partition.partition, partition.cursor);
+  if (foreign_) remember_cursors(commit);
   world_.journal.commit(std::move(commit), [this, seq, alive = std::weak_ptr<char>(alive_),
                                             &scheduler = world_.scheduler](Result<CommitAnswer> answer) {
     scheduler.post([this, seq, alive, answer = std::move(answer)] {
@@ -110,11 +127,35 @@ void Subscription::commit_answered(CommitSeq seq, const Result<CommitAnswer>& an
     if (!expected) note_error(answer.error().message);
     if (!expected && !commit_error_) log(LogLevel::Error, "commit refused", {{"error", answer.error().message}});
     commit_error_ = answer.error();
-  } else if (commit_error_) {
-    log(LogLevel::Info, "commits are stored again", {});
+  } else {
+    if (commit_error_) log(LogLevel::Info, "commits are stored again", {});
     commit_error_.reset();
+    for (const auto& cursor : std::exchange(committing_, {})) stored_[cursor.partition] = cursor.offset;
+    tell_cursors_later();
   }
   step([&](const Now& now) { engine_.commit_answered(seq, answer, now, out_); });
+}
+
+// One commit is under way at a time, and what is sent again is the same.
+void Subscription::remember_cursors(const JournalCommit& commit) {
+  committing_.clear();
+  for (const auto& partition : commit.partitions) committing_.push_back({partition.partition, partition.cursor});
+}
+
+// Coalesced: the cluster is told at most once a second.
+void Subscription::tell_cursors_later() {
+  if (stored_.empty() || note_cursors_at_) return;
+  const Instant now = world_.scheduler.now().mono;
+  note_cursors_at_ = cursors_noted_at_ ? std::max(now, *cursors_noted_at_ + kTellCursors) : now;
+}
+
+void Subscription::tell_cursors() {
+  note_cursors_at_.reset();
+  if (stored_.empty()) return;
+  cursors_noted_at_ = world_.scheduler.now().mono;
+  std::vector<StartOffset> cursors;
+  for (const auto& [partition, cursor] : std::exchange(stored_, {})) cursors.push_back({partition, cursor});
+  world_.event_log.note_cursors(spec_.trigger.topic, "dhub." + spec_.trigger.pipeline_id, cursors);
 }
 
 // ---- instances ----
@@ -165,7 +206,7 @@ void Subscription::rescale() {
 void Subscription::arm_timer() {
   if (ended_) return;
   std::optional<Instant> at = engine_.wake_at();
-  for (const auto& other : {reconsider_scaling_at_, read_again_at_})
+  for (const auto& other : {reconsider_scaling_at_, read_again_at_, note_ends_at_, note_cursors_at_})
     if (other && (!at || *other < *at)) at = other;
   if (at == timer_at_) return;
   world_.scheduler.cancel(std::exchange(timer_, Scheduler::TimerId::None));
@@ -179,7 +220,11 @@ void Subscription::arm_timer() {
 void Subscription::on_timer() {
   timer_ = Scheduler::TimerId::None;
   timer_at_.reset();
-  if (read_again_at_ && *read_again_at_ <= world_.scheduler.now().mono) {
+  const Instant now_mono = world_.scheduler.now().mono;
+  const auto is_due = [&](const std::optional<Instant>& at) { return at && *at <= now_mono; };
+  if (is_due(note_ends_at_)) note_ends();
+  if (is_due(note_cursors_at_)) tell_cursors();
+  if (is_due(read_again_at_)) {
     read_again_at_.reset();
     unread_ = engine_.partitions();
   }
@@ -219,6 +264,7 @@ void Subscription::stop(Duration grace) {
   if (!std::exchange(stopping_, true)) {
     reader_.reset();
     read_again_at_.reset();
+    note_ends_at_.reset();
     step([&](const Now& now) { engine_.set_paused(true, now, out_); });
     pool_.drain_all();
     if (ended_) return;
@@ -257,6 +303,7 @@ void Subscription::end_if_drained() {
   world_.scheduler.cancel(timer_);
   world_.scheduler.cancel(grace_timer_);
   if (!broken_) {
+    tell_cursors();
     // A clean stop: nothing runs any more, so the next load suspects nobody. Failing to say so costs only caution.
     (void)world_.journal.mark_clean(spec_.trigger.position, epoch_);
   }

@@ -41,6 +41,12 @@ struct World {
   std::uint64_t seed = 0;
 };
 
+// Why a subscription could not be loaded, and whether it is the topic's log that says so.
+struct LoadFailure {
+  Error error;
+  bool of_log = false;
+};
+
 // What a trigger runs: as the catalog has it, and the definition of its pinned version.
 struct TriggerSpec {
   Trigger trigger;
@@ -57,7 +63,8 @@ class Subscription final : public ComputeListener {
  public:
   using OnEnd = std::function<void(std::optional<Error> broken)>;
 
-  static Result<std::unique_ptr<Subscription>> load(const World& world, TriggerSpec spec, OnEnd on_end);
+  static tl::expected<std::unique_ptr<Subscription>, LoadFailure> load(const World& world, TriggerSpec spec,
+                                                                       OnEnd on_end);
   ~Subscription() override;
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
@@ -81,7 +88,7 @@ class Subscription final : public ComputeListener {
   void on_ended(const InstanceEnded& ended) override;
 
  private:
-  Subscription(const World& world, TriggerSpec spec, LoadedPosition loaded, OnEnd on_end);
+  Subscription(const World& world, TriggerSpec spec, LoadedPosition loaded, const Topic& topic, OnEnd on_end);
 
   // Runs one step of the engine and does what it wants done.
   template <typename Step>
@@ -89,6 +96,9 @@ class Subscription final : public ComputeListener {
   void carry_out();
   void after_step();
   void hand_to_journal(JournalCommit commit);
+  void remember_cursors(const JournalCommit& commit);
+  void tell_cursors_later();
+  void tell_cursors();
   void commit_answered(CommitSeq seq, const Result<CommitAnswer>& answer);
   void rescale();
   void arm_timer();
@@ -103,6 +113,7 @@ class Subscription final : public ComputeListener {
   // subscription_reading.cc
   void open_reader();
   void note_ends();
+  void take_new_partitions(const Topic& topic);
   void on_growth();
   void post_read();
   void read_on();
@@ -133,6 +144,8 @@ class Subscription final : public ComputeListener {
   std::optional<Instant> grace_until_;
   std::optional<Instant> reconsider_scaling_at_;
   std::optional<Instant> read_again_at_;
+  std::optional<Instant> note_ends_at_;
+  std::optional<Instant> note_cursors_at_;
   std::vector<PartitionId> unread_;               // partitions with more to read, as far as is known
   std::vector<delivery::Fetch> awaited_fetches_;  // the log is getting them
   bool read_posted_ = false;
@@ -143,12 +156,18 @@ class Subscription final : public ComputeListener {
   bool ended_ = false;
   std::optional<Error> broken_;
   std::map<PartitionId, Error> read_errors_;
+  std::optional<Error> partitions_error_;  // of the last try to take up new ones
   std::optional<Error> commit_error_;
   std::string last_error_;
   std::optional<WallTime> last_error_at_;
   delivery::Tally told_;  // what the log has heard of
   LagTracker lag_;
   std::optional<Instant> ends_noted_at_;
+  // What others who look at the topic's cluster are told. Empty and unused for an embedded topic.
+  const bool foreign_;
+  std::vector<StartOffset> committing_;   // cursors of the commit that is under way
+  std::map<PartitionId, Offset> stored_;  // cursors that are stored and not told
+  std::optional<Instant> cursors_noted_at_;
   // Whether a task is already posted for topic growth; shared with the store's thread, which may call a moment longer.
   std::shared_ptr<std::atomic<bool>> growth_posted_;
   std::shared_ptr<char> alive_;  // shared: tasks on their way hold it weakly and find out that we are gone

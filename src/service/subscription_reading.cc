@@ -32,20 +32,53 @@ void Subscription::on_growth() {
   for (const auto& wanted : std::exchange(awaited_fetches_, {})) fetch(wanted);
   if (stopping_) return;
   unread_ = engine_.partitions();
-  const Instant now = world_.scheduler.now().mono;
-  if (!ends_noted_at_ || now >= *ends_noted_at_ + kNoteEnds) {
-    ends_noted_at_ = now;
+  const Instant next = ends_noted_at_ ? *ends_noted_at_ + kNoteEnds : Instant{};
+  if (world_.scheduler.now().mono >= next)
     note_ends();
-  }
+  else
+    note_ends_at_ = next;  // this may have been the last word for long
   read_on();
+  arm_timer();
+  end_if_drained();
 }
 
-// The lag can be seen to grow while the window is full or the trigger is paused.
+// The lag can be seen to grow while the window is full or the trigger is paused, and new partitions are seen.
 void Subscription::note_ends() {
+  note_ends_at_.reset();
+  ends_noted_at_ = world_.scheduler.now().mono;
   const auto topic = world_.event_log.topic(spec_.trigger.topic);
   if (!topic) return;
+  if (topic->partitions.size() > engine_.partitions().size()) take_new_partitions(*topic);
   for (const auto& range : topic->partitions) lag_.raise_end(range.partition, range.end);
   metrics_.set_lag(lag_.lag());
+}
+
+// They begin at 0, whatever retention has left of them: what was published since they are there is covered. The journal
+// knows them before the engine does.
+void Subscription::take_new_partitions(const Topic& topic) {
+  if (stopping_) return;
+  std::vector<StartOffset> fresh;
+  for (const auto& range : topic.partitions)
+    if (engine_.window(range.partition) == nullptr) fresh.push_back({range.partition, Offset{0}});
+  const auto added = world_.journal.add_partitions(spec_.trigger.position, epoch_, fresh);
+  if (!added && added.error().code == ErrorCode::Fenced) return break_off(added.error());
+  if (!added) {
+    note_error(added.error().message);
+    if (!partitions_error_)
+      log(LogLevel::Error, "new partitions cannot be taken up, trying again every second",
+          {{"error", added.error().message}});
+    partitions_error_ = added.error();
+    note_ends_at_ = world_.scheduler.now().mono + kReadAgain;
+    return;
+  }
+  partitions_error_.reset();
+  log(LogLevel::Info, "the topic has got new partitions", {{"count", fmt::format("{}", fresh.size())}});
+  for (const auto& start : fresh) {
+    engine_.add_partition({start.partition, start.offset, start.offset, {}, {}, {}}, world_.scheduler.now());
+    lag_.set_cursor(start.partition, start.offset);
+    unread_.push_back(start.partition);
+  }
+  post_read();
 }
 
 void Subscription::post_read() {

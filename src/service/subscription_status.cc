@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "service/source_condition.h"
 #include "service/status_etag.h"
 #include "service/subscription.h"
 
@@ -13,12 +14,14 @@ Condition good(std::string type, std::string reason) {
   return {std::move(type), true, std::move(reason), "", ""};
 }
 
-Condition source_condition(bool paused, bool stopping, const std::map<PartitionId, Error>& read_errors) {
+Condition source_condition(bool paused, bool stopping, const std::map<PartitionId, Error>& read_errors,
+                           const std::optional<Error>& partitions_error) {
   if (stopping) return {"Source", false, "Stopping", "The trigger is being stopped.", "Wait, then start it again."};
   if (paused) return {"Source", false, "Paused", "The trigger is paused.", "Resume it."};
-  if (!read_errors.empty())
-    return {"Source", false, "ReadFailed", read_errors.begin()->second.message,
-            "Look at the server's log; reading is tried again every second."};
+  if (!read_errors.empty()) return source_failed(read_errors.begin()->second);
+  if (partitions_error)
+    return {"Source", false, "PartitionsNotTaken", partitions_error->message,
+            "Look at the server's log; it is tried again every second."};
   return good("Source", "Reading");
 }
 
@@ -40,8 +43,8 @@ Condition store_condition(const std::optional<Error>& commit_error) {
 }  // namespace
 
 std::vector<Condition> Subscription::conditions() const {
-  return {source_condition(paused_, stopping_, read_errors_), service_condition(pool_.start_failure()),
-          store_condition(commit_error_)};
+  return {source_condition(paused_, stopping_, read_errors_, partitions_error_),
+          service_condition(pool_.start_failure()), store_condition(commit_error_)};
 }
 
 TriggerStatus Subscription::status() const {

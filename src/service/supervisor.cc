@@ -83,6 +83,7 @@ Status Supervisor::bring_back(const Trigger& trigger) {
   if (!spec) {
     logger_.error("trigger cannot be resumed", {{"pipeline", trigger.pipeline_id}, {"error", spec.error().message}});
     place.error = spec.error();
+    place.error_of_log = false;
     return fail(std::move(spec.error()));
   }
   place.next = std::move(*spec);
@@ -194,14 +195,14 @@ void Supervisor::bring_up(PipelineUid pipeline) {
   if (!place.next || place.current || shutting_down_) return;
   auto loaded = Subscription::load(
       world_, *place.next, [this, pipeline](std::optional<Error> broken) { on_end(pipeline, std::move(broken)); });
-  if (!loaded) return retry_later(pipeline, std::move(loaded.error()));
+  if (!loaded) return retry_later(pipeline, std::move(loaded.error().error), loaded.error().of_log);
   place.current = std::move(*loaded);
   place.next.reset();
   place.error.reset();
   place.retry_delay = Duration::zero();
 }
 
-void Supervisor::retry_later(PipelineUid pipeline, Error error) {
+void Supervisor::retry_later(PipelineUid pipeline, Error error, bool of_log) {
   Place& place = places_[pipeline];
   // Once for each thing that is wrong, not at every try.
   if (!place.error || place.error->message != error.message)
@@ -209,6 +210,7 @@ void Supervisor::retry_later(PipelineUid pipeline, Error error) {
                   {{"pipeline", place.next->trigger.pipeline_id}, {"error", error.message}});
   const Duration longest = error.code == ErrorCode::Unavailable ? kLongestUnavailable : kLongestRetry;
   place.error = std::move(error);
+  place.error_of_log = of_log;
   if (shutting_down_) return;
   place.retry_delay = std::clamp<Duration>(place.retry_delay * 2, kFirstRetry, longest);
   place.retry = after(place.retry_delay, [this, pipeline] {
@@ -231,7 +233,7 @@ void Supervisor::on_end(PipelineUid pipeline, std::optional<Error> broken) {
     places_.erase(pipeline);
   } else if (broken && !(replaced && broken->code == ErrorCode::Fenced)) {
     // Not at once: if another owner has taken over, the two must not fence each other as fast as they can.
-    retry_later(pipeline, std::move(*broken));
+    retry_later(pipeline, std::move(*broken), false);
   } else {
     bring_up(pipeline);
   }

@@ -59,6 +59,7 @@ class Supervisor final : public Triggers {
     std::unique_ptr<Subscription> current;
     std::optional<TriggerSpec> next;
     std::optional<Error> error;  // why it does not run though it is meant to
+    bool error_of_log = false;
     Scheduler::TimerId retry = Scheduler::TimerId::None;
     Duration retry_delay{};
     std::vector<std::function<void()>> when_idle;
@@ -91,7 +92,7 @@ class Supervisor final : public Triggers {
   void bring_up(PipelineUid pipeline);
   void replace(TriggerSpec spec, bool seek);
   void on_end(PipelineUid pipeline, std::optional<Error> broken);
-  void retry_later(PipelineUid pipeline, Error error);
+  void retry_later(PipelineUid pipeline, Error error, bool of_log);
   void stop_now(const std::string& pipeline_id, bool forget_position, const Done<Nothing>& done);
   void shut_down_now(Duration grace, const std::function<void()>& done);
   void set_desired(const std::string& pipeline_id, DesiredState desired, Done<Nothing> done);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "service/source_condition.h"
 #include "service/status_etag.h"
 #include "service/supervisor.h"
 
@@ -39,6 +40,8 @@ TriggerStatus Supervisor::idle_status(const Trigger& trigger) const {
 
 Condition Supervisor::idle_condition(const Trigger& trigger) const {
   const auto place = places_.find(trigger.pipeline);
+  if (place != places_.end() && place->second.error && place->second.error_of_log)
+    return source_failed(*place->second.error);
   if (place != places_.end() && place->second.error)
     return {"Source", false, "CannotLoad", place->second.error->message,
             "It is tried again by itself; look at the server's log, or start the trigger again."};

@@ -123,6 +123,14 @@ SimPipeline* SimDisk::pipeline(PipelineUid uid) {
   return found == pipelines.end() || found->second.deleted ? nullptr : &found->second;
 }
 
+void SimDisk::add_partition(const std::string& name) {
+  SimTopic* found = topic(name);
+  CHECK(found != nullptr);
+  found->partitions.emplace_back();
+  ++found->topic.settings.partitions;
+  if (on_append) on_append(found->topic.uid);
+}
+
 void SimDisk::drop_records(const std::string& name, PartitionId partition, std::int64_t start) {
   SimTopic* found = topic(name);
   CHECK(found != nullptr);

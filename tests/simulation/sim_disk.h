@@ -119,6 +119,8 @@ class SimDisk {
   [[nodiscard]] SimPosition* position(PipelineUid owner, TopicUid topic);
   [[nodiscard]] SimPipeline* pipeline(const std::string& id);
   [[nodiscard]] SimPipeline* pipeline(PipelineUid uid);
+  // As another cluster's topic may; whoever watches the topic is told.
+  void add_partition(const std::string& topic);
   // Retention takes what is below `start`.
   void drop_records(const std::string& topic, PartitionId partition, std::int64_t start);
 
@@ -137,6 +139,8 @@ class SimDisk {
   };
   std::vector<Posted> outbox;
   std::int64_t last_posted = 0;
+  // What consumer groups have committed, by topic; none: its log has no groups.
+  std::map<TopicUid, std::map<std::string, std::vector<StartOffset>>> groups;
   DiskFaults faults;
   bool at_once = false;
   // Of the life that runs now: called after each append to a topic.

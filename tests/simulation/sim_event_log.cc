@@ -208,4 +208,16 @@ std::unique_ptr<TopicReader> SimEventLog::open_reader(TopicUid topic, std::funct
   return std::make_unique<SimReader>(*this, topic, id);
 }
 
+void SimEventLog::note_cursors(TopicUid, const std::string& group, const std::vector<StartOffset>& cursors) {
+  ++notes;
+  for (const auto& cursor : cursors) noted[group][cursor.partition] = cursor.offset;
+}
+
+Result<std::vector<StartOffset>> SimEventLog::group_offsets(TopicUid topic, const std::string& group) const {
+  const auto found = disk_.groups.find(topic);
+  if (found == disk_.groups.end()) return fail(ErrorCode::Unsupported, "The topic's log has no consumer groups.");
+  const auto offsets = found->second.find(group);
+  return offsets == found->second.end() ? std::vector<StartOffset>{} : offsets->second;
+}
+
 }  // namespace dhub::simulation

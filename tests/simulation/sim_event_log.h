@@ -29,10 +29,12 @@ class SimEventLog final : public EventLog {
   void publish(PublishRequest request, PublishDone done) override;
   Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const override;
   [[nodiscard]] std::unique_ptr<TopicReader> open_reader(TopicUid topic, std::function<void()> on_growth) override;
-  void note_cursors(TopicUid, const std::string&, const std::vector<StartOffset>&) override {}
-  Result<std::vector<StartOffset>> group_offsets(TopicUid, const std::string&) const override {
-    return fail(ErrorCode::Unsupported, "There are no groups.");
-  }
+  void note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) override;
+  Result<std::vector<StartOffset>> group_offsets(TopicUid topic, const std::string& group) const override;
+
+  // What note_cursors has told, the last of each partition, and how often it was called.
+  std::map<std::string, std::map<PartitionId, Offset>> noted;
+  int notes = 0;
 
  private:
   struct Watchers {

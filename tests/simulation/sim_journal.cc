@@ -35,9 +35,6 @@ Result<LoadedPosition> SimJournal::load(PositionUid uid) {
   if (position == nullptr) return no_position(uid);
   ++position->epoch;
   position->last_seq = 0;
-  if (const SimTopic* topic = disk_.topic(position->topic))
-    for (std::size_t i = 0; i < topic->partitions.size(); ++i)
-      position->parts.try_emplace(PartitionId{static_cast<std::int32_t>(i)});
   LoadedPosition loaded;
   loaded.position = uid;
   loaded.owner_epoch = OwnerEpoch{position->epoch};
