@@ -127,6 +127,13 @@ TEST(Definition, EveryOptionThatIsServedIsTaken) {
   EXPECT_EQ(options.interpreter, "/opt/venv/bin/python");
 }
 
+TEST(Definition, TopicsMayNameTheirCluster) {
+  const auto parsed = with_options(R"({"event": "main/orders", "dead_letter": {"topic": "main/orders-dead"}})");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->options.event, "main/orders");
+  EXPECT_EQ(parsed->options.dead_letter_topic, "main/orders-dead");
+}
+
 TEST(Definition, ALongFirstDelayRaisesTheDefaultOfTheLongest) {
   const auto parsed = with_options(R"({"retry": {"initial_delay": "10m"}})");
   ASSERT_TRUE(parsed);
@@ -198,7 +205,6 @@ TEST(Definition, RefusesOptionsThatAreNotValid) {
 TEST(Definition, NamesOptionsThatAreNotServedYet) {
   const std::vector<Case> cases{
       {R"({"breaker": {"failures": 5}})", "/options/breaker", "not served yet"},
-      {R"({"event": "main/orders"})", "/options/event", "topics of other clusters"},
       {R"({"env": {"KEY": {"secret": "api-key"}}})", "/options/env/KEY", "secrets are not served yet"},
       {R"({"python": {"requirements": ["numpy"]}})", "/options/python/requirements", "not served yet"},
   };
