@@ -46,7 +46,10 @@ struct KafkaLog::Parts {
         logger(log),
         questions(std::move(admin_handle)),
         admin(questions),
-        producer(producer_settings(options.properties), events_of(log, options.cluster)),
+        producer(producer_settings(options.properties), events_of(log, options.cluster),
+                 [this](const std::string& topic, const Placement& placement) {
+                   table.raise_end(topic, placement.partition, Offset{placement.offset.value + 1});
+                 }),
         inspector(options.cluster, admin, table, registry,
                   [&log](LogLevel level, const std::string& text, std::vector<LogField> fields) {
                     log.log(level, text, fields);

@@ -21,6 +21,7 @@ constexpr int kMostQueued = 100'000;  // as queue.buffering.max.messages
 // What is asked for together and answered together, when the last message has its answer.
 struct Producer::Request {
   std::string topic;
+  const OnStored* on_stored = nullptr;
   PublishDone done;
   std::vector<Placement> placements;
   std::atomic<std::size_t> open{0};  // messages without an answer, and one for the publisher until it is through
@@ -30,6 +31,10 @@ struct Producer::Request {
   void note(Error found) {
     std::lock_guard lock(mutex);
     if (!error) error = std::move(found);
+  }
+  void stored(std::size_t index, const Placement& placement) {
+    placements[index] = placement;
+    (*on_stored)(topic, placement);
   }
   void answered() {
     if (open.fetch_sub(1) > 1) return;
@@ -43,11 +48,13 @@ struct Producer::Ticket {
   std::size_t index = 0;
 };
 
-Producer::Producer(Properties properties, HandleEvents events)
-    : properties_(std::move(properties)), events_([&events] {
+Producer::Producer(Properties properties, HandleEvents events, OnStored on_stored)
+    : properties_(std::move(properties)),
+      events_([&events] {
         events.on_delivered = &Producer::on_delivered;
         return std::move(events);
-      }()) {}
+      }()),
+      on_stored_(std::move(on_stored)) {}
 
 void Producer::on_delivered(const rd_kafka_message_t& message) {
   const std::unique_ptr<Ticket> ticket(static_cast<Ticket*>(message._private));
@@ -55,7 +62,7 @@ void Producer::on_delivered(const rd_kafka_message_t& message) {
   if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR)
     request.note(to_error(message.err, fmt::format("A message to topic '{}' was not published", request.topic)));
   else
-    request.placements[ticket->index] = {PartitionId{message.partition}, Offset{message.offset}};
+    request.stored(ticket->index, {PartitionId{message.partition}, Offset{message.offset}});
   request.answered();
 }
 
@@ -120,6 +127,7 @@ void Producer::publish(const std::string& topic, const std::vector<Message>& mes
     return done(fail(ErrorCode::Unavailable, "The queue to the Kafka cluster is full; publish again in a moment."));
   auto request = std::make_shared<Request>();
   request->topic = topic;
+  request->on_stored = &on_stored_;
   request->done = std::move(done);
   request->placements.resize(messages.size());
   request->open = messages.size() + 1;

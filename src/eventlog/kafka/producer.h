@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,7 +16,10 @@ namespace dhub::kafka {
 // that answers.
 class Producer {
  public:
-  Producer(Properties properties, HandleEvents events);
+  // Told of each message that is stored, on the thread that answers, before its publisher is.
+  using OnStored = std::function<void(const std::string& topic, const Placement& placement)>;
+
+  Producer(Properties properties, HandleEvents events, OnStored on_stored);
   ~Producer() { stop(); }
   Producer(const Producer&) = delete;
   Producer& operator=(const Producer&) = delete;
@@ -36,6 +40,7 @@ class Producer {
 
   const Properties properties_;
   const HandleEvents events_;
+  const OnStored on_stored_;
   std::mutex mutex_;
   std::shared_ptr<Handle> handle_;  // shared: with the thread that polls it and with publishers; replaced when broken
   std::jthread thread_;

@@ -57,6 +57,8 @@ Result<ReadResult> Reader::read(PartitionId partition, Offset from, std::size_t 
   }
   std::lock_guard lock(streams_.mutex);
   auto read = stream(*view, view->partitions[static_cast<std::size_t>(partition.value)], from, max_bytes);
+  if (read && read->next_offset > view->partitions[static_cast<std::size_t>(partition.value)].end)
+    table_.raise_end(view->name, partition, read->next_offset);
   if (view->error && read && read->batch->records.empty()) return fail(*view->error);
   return read;
 }

@@ -27,8 +27,24 @@ void TopicTable::put(TopicView view) {
   const auto before = views_.find(uid);
   const bool news = before == views_.end() || before->second.error.has_value() != view.error.has_value() ||
                     before->second.partitions.size() != view.partitions.size();
+  // The brokers were asked before the ends were raised, so this once the higher one is right. Not for ever: a log may
+  // also become shorter.
+  if (before != views_.end() && before->second.raised)
+    for (std::size_t i = 0; i < std::min(view.partitions.size(), before->second.partitions.size()); ++i)
+      view.partitions[i].end = std::max(view.partitions[i].end, before->second.partitions[i].end);
   views_.insert_or_assign(uid, std::move(view));
   if (news) notify_locked(uid);
+}
+
+void TopicTable::raise_end(const std::string& name, PartitionId partition, Offset end) {
+  std::lock_guard lock(mutex_);
+  const auto uid = by_name_.find(name);
+  const auto found = uid == by_name_.end() ? views_.end() : views_.find(uid->second);
+  if (found == views_.end() || partition.value < 0) return;
+  const auto place = static_cast<std::size_t>(partition.value);
+  if (place >= found->second.partitions.size() || found->second.partitions[place].end >= end) return;
+  found->second.partitions[place].end = end;
+  found->second.raised = true;
 }
 
 void TopicTable::set_error(TopicUid uid, Error error, std::uint64_t round) {

@@ -23,6 +23,7 @@ struct TopicView {
   std::vector<PartitionRange> partitions;
   std::optional<Error> error;  // why it cannot be read at the moment
   std::uint64_t round = 0;     // of the inspection that saw it last
+  bool raised = false;         // its ends were, since then
 };
 
 // The topics of a cluster that somebody reads or has asked for, as the last inspection saw them, and who wants to hear
@@ -33,6 +34,9 @@ class TopicTable {
   [[nodiscard]] std::optional<TopicView> find(TopicUid uid) const;
   [[nodiscard]] std::optional<TopicView> find(const std::string& name) const;  // the one that has the name now
   void put(TopicView view);
+  // The partition of the topic that has the name now is known to reach up to `end`, before an inspection sees it: what
+  // was just published or read counts at once.
+  void raise_end(const std::string& name, PartitionId partition, Offset end);
   // Listeners of the topic hear of it when the error is another kind than before.
   void set_error(TopicUid uid, Error error, std::uint64_t round);
 

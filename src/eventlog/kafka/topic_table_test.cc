@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eventlog/kafka/topic_table.h"
+
+#include <gtest/gtest.h>
+
+namespace dhub::kafka {
+namespace {
+
+TopicView view_of(std::int64_t uid, std::initializer_list<std::int64_t> ends) {
+  TopicView view;
+  view.uid = TopicUid{uid};
+  view.name = "orders";
+  for (const std::int64_t end : ends)
+    view.partitions.push_back({PartitionId{static_cast<std::int32_t>(view.partitions.size())}, Offset{0}, Offset{end}});
+  return view;
+}
+
+Offset end_of(const TopicTable& table, std::int64_t uid, std::size_t partition) {
+  return table.find(TopicUid{uid})->partitions.at(partition).end;
+}
+
+TEST(TopicTable, WhatWasPublishedOrReadCountsAtOnce) {
+  TopicTable table;
+  table.put(view_of(1, {5, 9}));
+  table.raise_end("orders", PartitionId{1}, Offset{12});
+  EXPECT_EQ(end_of(table, 1, 0), Offset{5});
+  EXPECT_EQ(end_of(table, 1, 1), Offset{12});
+  table.raise_end("orders", PartitionId{1}, Offset{11});
+  EXPECT_EQ(end_of(table, 1, 1), Offset{12});
+}
+
+TEST(TopicTable, AnAnswerThatWasAskedForBeforeDoesNotTakeItBack) {
+  TopicTable table;
+  table.put(view_of(1, {5}));
+  table.raise_end("orders", PartitionId{0}, Offset{7});
+  table.put(view_of(1, {6}));
+  EXPECT_EQ(end_of(table, 1, 0), Offset{7});
+}
+
+TEST(TopicTable, ALogThatBecameShorterIsSeenByTheNextInspection) {
+  TopicTable table;
+  table.put(view_of(1, {5}));
+  table.raise_end("orders", PartitionId{0}, Offset{7});
+  table.put(view_of(1, {6}));
+  table.put(view_of(1, {6}));
+  EXPECT_EQ(end_of(table, 1, 0), Offset{6});
+}
+
+TEST(TopicTable, OnlyTheTopicThatHasTheNameNowIsRaised) {
+  TopicTable table;
+  table.put(view_of(1, {5}));
+  table.put(view_of(2, {0}));
+  table.raise_end("orders", PartitionId{0}, Offset{3});
+  table.raise_end("orders", PartitionId{4}, Offset{3});
+  table.raise_end("unknown", PartitionId{0}, Offset{3});
+  EXPECT_EQ(end_of(table, 1, 0), Offset{5});
+  EXPECT_EQ(end_of(table, 2, 0), Offset{3});
+}
+
+TEST(TopicTable, ListenersHearOfErrorsAndPartitionsButNotOfEnds) {
+  TopicTable table;
+  int heard = 0;
+  table.add_listener(TopicUid{1}, [&heard] { ++heard; });
+  table.put(view_of(1, {5}));
+  EXPECT_EQ(heard, 1);
+  table.put(view_of(1, {8}));
+  EXPECT_EQ(heard, 1);
+  table.put(view_of(1, {8, 0}));
+  EXPECT_EQ(heard, 2);
+  table.set_error(TopicUid{1}, Error{ErrorCode::Unavailable, "away"}, 1);
+  table.set_error(TopicUid{1}, Error{ErrorCode::Unavailable, "still away"}, 2);
+  EXPECT_EQ(heard, 3);
+  table.put(view_of(1, {8, 0}));
+  EXPECT_EQ(heard, 4);
+}
+
+}  // namespace
+}  // namespace dhub::kafka
