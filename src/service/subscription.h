@@ -118,6 +118,7 @@ class Subscription final : public ComputeListener {
   void post_read();
   void read_on();
   bool read_partition(PartitionId partition);
+  void read_again_later(Duration delay);
   void fetch(const delivery::Fetch& wanted);
   struct Chunk {
     delivery::ReadChunk chunk;

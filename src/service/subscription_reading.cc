@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kReadBytes = 512 << 10;  // of one read of one partition
 constexpr std::int64_t kReadAhead = 16 << 10;  // runnable events beyond which reading waits
 constexpr Duration kReadAgain = std::chrono::seconds(1);
+constexpr Duration kAskAgain = std::chrono::seconds(10);
 constexpr Duration kNoteEnds = milliseconds(100);
 
 }  // namespace
@@ -112,16 +113,24 @@ bool Subscription::read_partition(PartitionId partition) {
   if (!from) return true;
   const auto read = chunk_of(partition, *from, reader_->read(partition, *from, kReadBytes));
   if (!read) {
-    if (!read_again_at_) read_again_at_ = world_.scheduler.now().mono + kReadAgain;
-    arm_timer();
+    read_again_later(kReadAgain);
     return false;
   }
-  if (read->pending) return false;
+  if (read->pending) {
+    if (lag_.lag() > 0) read_again_later(kAskAgain);  // whoever is behind does not rely on being called
+    return false;
+  }
   lag_.raise_end(partition, read->chunk.next_offset);
   step([&](const Now& now) { engine_.records(partition, read->chunk, now, out_); });
   // The engine may not have had room for all of it.
   const auto next = engine_.wants_read(partition);
   return !read->end_reached || !next || *next < read->chunk.next_offset;
+}
+
+void Subscription::read_again_later(Duration delay) {
+  const Instant at = world_.scheduler.now().mono + delay;
+  read_again_at_ = read_again_at_ ? std::min(*read_again_at_, at) : at;
+  arm_timer();
 }
 
 // Where offsets are missing, asks whether they are below the log's start: a gap that retention made is told apart from

@@ -24,6 +24,8 @@ namespace {
 
 // What ending may take beyond the grace that events get: killing, committing, and the last answers.
 constexpr Duration kBeyondGrace = std::chrono::seconds(30);
+// What closing may take once all that matters is stored: connections to clusters have been seen never to end.
+constexpr Duration kClosing = std::chrono::seconds(20);
 
 int tell(cli::Console& console, cli::ExitCode exit, const std::string& title, const Error& error,
          const std::string& next = {}) {
@@ -37,17 +39,21 @@ std::string signal_name(int signal) {
   return name == nullptr ? std::to_string(signal) : "SIG" + std::string(name);
 }
 
-// A second signal ends the process on the spot; what was in flight is redelivered by the next start, which is what
-// crashes have been made safe for.
-void end_at_once_on_signal(StopSignals& signals, Logger& logger) {
-  const StopSignals::Wakeup wakeup = signals.wait(std::nullopt);
-  if (wakeup.cause != StopSignals::Cause::Signal) return;
+// Watches over the end. A second signal ends the process on the spot; what was in flight is redelivered by the next
+// start, which is what crashes have been made safe for.
+void end_at_once_on_signal(StopSignals& signals, Duration patience, Logger& logger) {
+  const StopSignals::Wakeup wakeup = signals.wait(patience);
+  if (wakeup.cause == StopSignals::Cause::Woken) return;
+  if (wakeup.cause == StopSignals::Cause::TimedOut) {
+    logger.error("something does not close; ending without waiting for it, everything is stored");
+    ::_exit(1);
+  }
   logger.warn("ending at once", {{"signal", signal_name(wakeup.signal)}});
   ::_exit(128 + wakeup.signal);
 }
 
 void end(std::unique_ptr<ServerProcess> server, Duration grace, Logger& logger, StopSignals& signals) {
-  const std::jthread watcher([&] { end_at_once_on_signal(signals, logger); });
+  const std::jthread watcher([&] { end_at_once_on_signal(signals, grace + kBeyondGrace + kClosing, logger); });
   std::promise<void> drained;
   server->drain(grace, [&] { drained.set_value(); });
   if (drained.get_future().wait_for(grace + kBeyondGrace) != std::future_status::ready) {

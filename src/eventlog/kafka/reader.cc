@@ -75,6 +75,7 @@ Result<ReadResult> Reader::stream(const TopicView& view, const PartitionRange& r
     part.own.reset();
   }
   const LiveFeeds::Key key{uid_, range.partition};
+  if (part.watch.stalled(from, range.end, read_clocks().mono)) return fail(begin_anew(part, view, key, from));
   if (auto taken = streams_.live.take(key, id_, from, max_bytes)) return result_of(part, view, std::move(*taken));
   // Not at the head yet, or no more. Where the log ends as far as is known, it is the head.
   if (from >= range.end && !part.own) {
@@ -97,7 +98,10 @@ Result<Feed::Taken> Reader::take_own(Part& part, const TopicView& view, Partitio
   if (!handle_) {
     ASSIGN_OR_RETURN(handle_, streams_.borrow(*this, id_));
   }
-  if (!handle_) return waiting;
+  if (!handle_) {
+    part.watch.begin_anew();  // it is not his turn
+    return waiting;
+  }
   if (!part.own || !part.own->running() || part.own->next() != from) {
     if (!part.own)
       part.own = std::make_unique<Feed>(handle_, view.name, partition,
@@ -152,6 +156,19 @@ Result<std::optional<ReadResult>> Reader::settle_range(Part& part, const TopicVi
   if (from < range.start)
     return std::optional(ReadResult{std::make_shared<RecordBatch>(), range.start, range.start >= range.end});
   return std::nullopt;
+}
+
+// By a client of his own that is new: whatever keeps the one at hand from moving, it has not told.
+Error Reader::begin_anew(Part& part, const TopicView& view, const LiveFeeds::Key& key, Offset from) {
+  streams_.live.leave(key, id_);
+  revoke();
+  part.watch.begin_anew();
+  part.again = read_clocks().mono + kBeginAnew;
+  part.error = Error{ErrorCode::Unavailable,
+                     fmt::format("Partition {} of topic '{}' has more, but nothing has come from offset {} on for {}; "
+                                 "reading begins anew.",
+                                 key.second, view.name, from, to_string(StallWatch::kPatience))};
+  return *part.error;
 }
 
 void Reader::give_back_if_unused() {

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kMostBorrowed = 16;  // a client has some five threads and a few connections
 constexpr Duration kTurn = std::chrono::seconds(2);
+constexpr Duration kLateClose = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -17,22 +18,14 @@ Streams::Streams(Properties consumer, HandleEvents events, TopicTable& table)
       consumer_(std::move(consumer)),
       events_(std::move(events)),
       table_(table),
-      closing_(std::make_shared<Closing>()) {}
-
-Streams::~Streams() {
-  std::vector<std::unique_ptr<Handle>> left;
-  std::lock_guard lock(closing_->mutex);
-  left.swap(closing_->handles);
-}
+      closer_(std::make_shared<Closer>()) {}
 
 Result<std::shared_ptr<Handle>> Streams::open_handle() {
   ASSIGN_OR_RETURN(auto handle, Handle::open(Role::Consumer, consumer_, events_));
-  std::shared_ptr<Handle> shared(handle.release(), [closing = closing_](Handle* done) {
-    std::lock_guard lock(closing->mutex);
-    closing->handles.emplace_back(done);
-  });
-  std::lock_guard lock(closing_->mutex);
-  closing_->all.push_back(shared);
+  std::shared_ptr<Handle> shared(handle.release(),
+                                 [closer = closer_](Handle* done) { closer->close(std::unique_ptr<Handle>(done)); });
+  std::lock_guard lock(open_mutex_);
+  open_.push_back(shared);
   return shared;
 }
 
@@ -68,12 +61,10 @@ void Streams::call_next() {
 }
 
 void Streams::poll() {
-  std::vector<std::unique_ptr<Handle>> done;
   std::vector<std::shared_ptr<Handle>> open;
   {
-    std::lock_guard lock(closing_->mutex);
-    done.swap(closing_->handles);
-    std::erase_if(closing_->all, [&](const std::weak_ptr<Handle>& weak) {
+    std::lock_guard lock(open_mutex_);
+    std::erase_if(open_, [&](const std::weak_ptr<Handle>& weak) {
       auto handle = weak.lock();
       if (!handle) return true;
       open.push_back(std::move(handle));
@@ -81,6 +72,9 @@ void Streams::poll() {
     });
   }
   for (const auto& handle : open) handle->poll(0);
+  const bool late = closer_->busy(read_clocks().mono) > kLateClose;
+  if (!std::exchange(close_is_late_, late) && late && events_.on_log)
+    events_.on_log(LogLevel::Warn, "a client does not close; it is left to itself, and the others go on");
   std::lock_guard lock(mutex);
   call_next();
 }

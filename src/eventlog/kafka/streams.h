@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "eventlog/kafka/closer.h"
 #include "eventlog/kafka/inspector.h"
 #include "eventlog/kafka/live_feeds.h"
 #include "eventlog/kafka/lookup.h"
+#include "eventlog/kafka/stall_watch.h"
 #include "eventlog/kafka/topic_table.h"
 
 namespace dhub::kafka {
@@ -31,7 +33,6 @@ class Borrower {
 class Streams {
  public:
   Streams(Properties consumer, HandleEvents events, TopicTable& table);
-  ~Streams();
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
 
@@ -40,8 +41,7 @@ class Streams {
   Result<std::shared_ptr<Handle>> borrow(Borrower& who, std::uint64_t id);
   // Under the lock. Nothing when he has none.
   void give_back(Borrower& who);
-  // Serves what the clients have to tell, closes those that are done with, and sees to it that turns are taken.
-  // Somebody calls it every second or so.
+  // Serves what the clients have to tell, and sees to it that turns are taken. Somebody calls it every second or so.
   void poll();
   [[nodiscard]] Result<std::shared_ptr<Handle>> open_handle();
 
@@ -50,12 +50,6 @@ class Streams {
 
  private:
   void call_next();
-  // Clients are closed on the inspector's thread: it may take a while.
-  struct Closing {
-    std::mutex mutex;
-    std::vector<std::unique_ptr<Handle>> handles;
-    std::vector<std::weak_ptr<Handle>> all;
-  };
   struct Loaned {
     Borrower* who = nullptr;
     Instant since{};
@@ -64,9 +58,12 @@ class Streams {
   const Properties consumer_;
   const HandleEvents events_;
   TopicTable& table_;
-  std::vector<Loaned> loaned_;        // this and the queue under the lock
-  std::deque<std::uint64_t> queue_;   // listeners that wait for a client
-  std::shared_ptr<Closing> closing_;  // shared: with clients that records keep alive longer than us
+  std::vector<Loaned> loaned_;       // this and the queue under the lock
+  std::deque<std::uint64_t> queue_;  // listeners that wait for a client
+  std::shared_ptr<Closer> closer_;   // shared: with clients that records keep alive longer than us
+  std::mutex open_mutex_;
+  std::vector<std::weak_ptr<Handle>> open_;
+  bool close_is_late_ = false;
 };
 
 // One subscription's way through a topic: with the others at its head, or on its own while it is behind.
@@ -86,6 +83,7 @@ class Reader final : public TopicReader, private Borrower {
     std::uint64_t round = 0;
     std::optional<Error> error;  // of the last read; the stream is begun anew when `again` has come
     Instant again{};
+    StallWatch watch;
   };
   struct Fetched {
     std::mutex mutex;
@@ -98,6 +96,7 @@ class Reader final : public TopicReader, private Borrower {
   Result<Feed::Taken> take_own(Part& part, const TopicView& view, PartitionId partition, Offset from,
                                std::size_t max_bytes);
   Result<ReadResult> result_of(Part& part, const TopicView& view, Feed::Taken taken);
+  [[nodiscard]] Error begin_anew(Part& part, const TopicView& view, const LiveFeeds::Key& key, Offset from);
   void give_back_if_unused();
   void revoke() override;
 

@@ -25,8 +25,11 @@ void TopicTable::put(TopicView view) {
   const TopicUid uid = view.uid;
   by_name_[view.name] = uid;
   const auto before = views_.find(uid);
+  const auto same_end = [](const PartitionRange& a, const PartitionRange& b) { return a.end == b.end; };
   const bool news = before == views_.end() || before->second.error.has_value() != view.error.has_value() ||
-                    before->second.partitions.size() != view.partitions.size();
+                    before->second.raised ||
+                    !std::equal(before->second.partitions.begin(), before->second.partitions.end(),
+                                view.partitions.begin(), view.partitions.end(), same_end);
   // The brokers were asked before the ends were raised, so this once the higher one is right. Not for ever: a log may
   // also become shorter.
   if (before != views_.end() && before->second.raised)

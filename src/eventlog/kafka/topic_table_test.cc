@@ -57,21 +57,28 @@ TEST(TopicTable, OnlyTheTopicThatHasTheNameNowIsRaised) {
   EXPECT_EQ(end_of(table, 2, 0), Offset{3});
 }
 
-TEST(TopicTable, ListenersHearOfErrorsAndPartitionsButNotOfEnds) {
+TEST(TopicTable, ListenersHearOfEachInspectionThatBringsNews) {
   TopicTable table;
   int heard = 0;
   table.add_listener(TopicUid{1}, [&heard] { ++heard; });
   table.put(view_of(1, {5}));
   EXPECT_EQ(heard, 1);
-  table.put(view_of(1, {8}));
+  table.put(view_of(1, {5}));
   EXPECT_EQ(heard, 1);
-  table.put(view_of(1, {8, 0}));
+  table.put(view_of(1, {8}));
   EXPECT_EQ(heard, 2);
+  table.put(view_of(1, {8, 0}));
+  EXPECT_EQ(heard, 3);
   table.set_error(TopicUid{1}, Error{ErrorCode::Unavailable, "away"}, 1);
   table.set_error(TopicUid{1}, Error{ErrorCode::Unavailable, "still away"}, 2);
-  EXPECT_EQ(heard, 3);
-  table.put(view_of(1, {8, 0}));
   EXPECT_EQ(heard, 4);
+  table.put(view_of(1, {8, 0}));
+  EXPECT_EQ(heard, 5);
+  // Raised in between: those who do not read it hear how far behind they are.
+  table.raise_end("orders", PartitionId{0}, Offset{9});
+  EXPECT_EQ(heard, 5);
+  table.put(view_of(1, {9, 0}));
+  EXPECT_EQ(heard, 6);
 }
 
 }  // namespace
