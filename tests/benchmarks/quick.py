@@ -131,6 +131,12 @@ def machine():
     return f"{os.cpu_count()} x {model}, Linux {platform.release()}, Python {platform.python_version()}"
 
 
+def print_table(rows):
+    widths = [max(len(row[n]) for row in rows) for n in range(5)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", default=dhub_server.BINARY)
@@ -164,9 +170,7 @@ def main():
         finally:
             server.close()
     print(f"machine: {machine()}")
-    widths = [max(len(row[n]) for row in rows) for n in range(5)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print_table(rows)
 
 
 if __name__ == "__main__":

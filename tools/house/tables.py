@@ -34,7 +34,7 @@ LIBRARIES = {
     "fmt/": None,
     "tl/": None,
     "sqlite3.h": {"store/sqlite"},
-    "librdkafka/": {"eventlog/kafka"},
+    "librdkafka/": {"eventlog/kafka", "tests"},
     "boost/asio": {"loop", "backend/local", "api"},
     "boost/beast": {"api"},
     "boost/json": {"pipeline", "store/sqlite", "api", "cli", "wiring"},
