@@ -5,13 +5,14 @@ import asyncio
 import contextvars
 import os
 from time import monotonic_ns
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 from dhub import _capture as capture
 from dhub import _values as values
 from dhub import _wire as wire
 from dhub._context import Context
 from dhub._event import Event
-from dhub.worker import AsyncGeneratorType, CoroutineType, Ended, GeneratorType, collect, take_all
+from dhub._results import Ended, collect, take_all
 
 _log = contextvars.ContextVar("dhub_log", default=None)
 

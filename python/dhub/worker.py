@@ -14,26 +14,13 @@ from dhub import _wire as wire
 from dhub._context import Context, Outbox
 from dhub._event import Event, raw_key
 from dhub._page import Page
+from dhub._results import Ended, collect, take_all
 from dhub._steps import Step
 
 FLUSH_AFTER_NS = 5_000_000
 READ_BYTES = 120_000  # below the size from which malloc asks the system each time
-MOST_YIELDED = 10_000
 SOCKET = 3
 _NO_RESULT = (values.NONE, b"", b"")
-
-
-class Ended(Exception):
-    """How a run ended that did not simply succeed."""
-
-    def __init__(self, kind, step, error="", trace="", results=b"", retry_after=None):
-        super().__init__()
-        self.kind = kind
-        self.step = step
-        self.error = error
-        self.trace = trace
-        self.results = results
-        self.retry_after = retry_after
 
 
 class Worker:
@@ -390,24 +377,6 @@ class Worker:
         self.words[Page.CAUSE] = Page.CAUSE_MEMORY
         self.flush()
         os._exit(1)
-
-
-def take_all(generator):
-    taken = []
-    for value in generator:
-        taken.append(value)
-        if len(taken) > MOST_YIELDED:
-            raise ValueError("a step may yield %d values at most for one event" % MOST_YIELDED)
-    return taken
-
-
-async def collect(generator):
-    taken = []
-    async for value in generator:
-        taken.append(value)
-        if len(taken) > MOST_YIELDED:
-            raise ValueError("a step may yield %d values at most for one event" % MOST_YIELDED)
-    return taken
 
 
 _TWO_TIMES = wire.Struct("<qq")

@@ -138,7 +138,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", default=dhub_server.BINARY)
     parser.add_argument("--kafka", choices=VERSIONS, default=VERSIONS[0], help="the broker's version")
-    parser.add_argument("--messages", type=int, default=2_000_000, help="of the preloaded topic")
+    parser.add_argument("--messages", type=int, default=4_000_000, help="of the preloaded topic")
     parser.add_argument("--size", type=int, default=100, help="bytes of a message")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--triggers", type=int, default=2000)
