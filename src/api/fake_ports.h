@@ -144,7 +144,7 @@ class FakeEventLog : public EventLog {
     for (std::int32_t i = 0; i < settings.partitions; ++i) topic.partitions.push_back({PartitionId{i}, {}, {}, 0});
     return stored[name] = topic;
   }
-  // Answers of publish() wait until release().
+  // Answers of publish() and topic() wait until release().
   void hold() {
     std::lock_guard lock(mutex_);
     held_ = true;
@@ -153,6 +153,12 @@ class FakeEventLog : public EventLog {
     std::lock_guard lock(mutex_);
     held_ = false;
     changed_.notify_all();
+  }
+
+  // Until topic() has been called so often.
+  void wait_asked(int times) const {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return asked_ >= times; });
   }
 
   Result<Topic> create_topic(const std::string& name, const TopicSettings& settings) override {
@@ -168,7 +174,10 @@ class FakeEventLog : public EventLog {
     return topic;
   }
   Result<Topic> topic(const std::string& name) const override {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    ++asked_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return stopping_ || !held_; });
     const auto found = stored.find(name);
     if (found == stored.end()) return fail(ErrorCode::NotFound, fmt::format("There is no topic '{}'.", name));
     return found->second;
@@ -242,9 +251,10 @@ class FakeEventLog : public EventLog {
   }
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  mutable std::condition_variable changed_;
   std::deque<std::pair<PublishRequest, PublishDone>> queue_;
   mutable std::deque<std::string> blocks_;
+  mutable int asked_ = 0;
   bool held_ = false;
   bool stopping_ = false;
   std::jthread thread_{[this] { serve(); }};

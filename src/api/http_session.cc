@@ -159,14 +159,14 @@ void HttpSession::run_handler(Request request) {
       context.services.logger.error("a handler failed", {{"trace_id", what.trace_id}, {"cause", e.what()}});
     }
   };
-  if (!route.waits_for_store && request.body.size() <= kLargeBody) return call(request, make_reply());
+  if (route.waits == Waits::No && request.body.size() <= kLargeBody) return call(request, make_reply());
   struct Task {
     Request request;
     Reply reply;
   };
   // Shared only because std::function wants to be copyable.
   auto task = std::make_shared<Task>(Task{std::move(request), make_reply()});
-  if (!environment_.run_blocking([task, call] { call(task->request, std::move(task->reply)); }))
+  if (!environment_.run_blocking(route.waits, [task, call] { call(task->request, std::move(task->reply)); }))
     task->reply(error_response(
         {ErrorCode::Unavailable, "Too many calls are waiting (limit `blocking_calls`); send it again later.", {}}));
 }

@@ -51,7 +51,7 @@ struct SessionEnvironment {
   HttpMetrics& metrics;
   std::shared_ptr<Gate> gate;  // shared: see Gate
   std::function<std::string()> new_trace_id;
-  std::function<bool(std::function<void()>)> run_blocking;  // false: too much is waiting already
+  std::function<bool(Waits, std::function<void()>)> run_blocking;  // false: too much is waiting already
 };
 
 // One connection: reads a request, has it handled, writes the answer, in turn. Everything runs on its strand; only

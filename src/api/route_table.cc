@@ -21,12 +21,13 @@ constexpr std::array<std::string_view, 4> kReadMessages{"partition", "offset", "
 constexpr std::array<std::string_view, 7> kRuns{"state", "key", "partition", "offset", "error", "limit", "token"};
 constexpr std::array<std::string_view, 1> kReady{"verbose"};
 
-constexpr bool kWaits = true;  // for the store
-constexpr bool kQuick = false;
+constexpr Waits kQuick = Waits::No;
+constexpr Waits kWaits = Waits::ForStore;      // milliseconds
+constexpr Waits kCluster = Waits::ForCluster;  // brokers that do not answer: seconds
 
 constexpr std::array kRoutes{
     Route{Method::Get, "/api/v1/events", Role::Viewer, kWaits, list_events, kPage, "List event triggers"},
-    Route{Method::Post, "/api/v1/events/{pipeline_id}", Role::Operator, kWaits, start_event, kStart,
+    Route{Method::Post, "/api/v1/events/{pipeline_id}", Role::Operator, kCluster, start_event, kStart,
           "Start the event trigger of a pipeline"},
     Route{Method::Get, "/api/v1/events/{pipeline_id}", Role::Viewer, kWaits, get_event, Names{},
           "Tell whether events would be executed now"},
@@ -60,14 +61,14 @@ constexpr std::array kRoutes{
     Route{Method::Get, "/api/v1/pipelines/{pipeline_id}/versions", Role::Viewer, kWaits, list_pipeline_versions, kPage,
           "List the versions of a pipeline, newest first"},
 
-    Route{Method::Get, "/api/v1/topics", Role::Viewer, kWaits, list_topics, kPage, "List topics"},
-    Route{Method::Get, "/api/v1/topics/{topic}", Role::Viewer, kWaits, get_topic, Names{}, "Show a topic"},
-    Route{Method::Put, "/api/v1/topics/{topic}", Role::Admin, kWaits, put_topic, Names{},
+    Route{Method::Get, "/api/v1/topics", Role::Viewer, kCluster, list_topics, kPage, "List topics"},
+    Route{Method::Get, "/api/v1/topics/{topic}", Role::Viewer, kCluster, get_topic, Names{}, "Show a topic"},
+    Route{Method::Put, "/api/v1/topics/{topic}", Role::Admin, kCluster, put_topic, Names{},
           "Create a topic, or change its retention"},
-    Route{Method::Delete, "/api/v1/topics/{topic}", Role::Admin, kWaits, delete_topic, Names{}, "Delete a topic"},
+    Route{Method::Delete, "/api/v1/topics/{topic}", Role::Admin, kCluster, delete_topic, Names{}, "Delete a topic"},
     Route{Method::Post, "/api/v1/topics/{topic}/messages", Role::Operator, kQuick, publish_messages, kPublish,
           "Publish one message, or many as lines of JSON"},
-    Route{Method::Get, "/api/v1/topics/{topic}/messages", Role::Viewer, kWaits, read_messages, kReadMessages,
+    Route{Method::Get, "/api/v1/topics/{topic}/messages", Role::Viewer, kCluster, read_messages, kReadMessages,
           "Read messages of a partition"},
 
     Route{Method::Get, "/healthz", Role::Public, kQuick, get_alive, Names{}, "Tell that the process is alive"},

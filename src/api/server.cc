@@ -24,7 +24,7 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr std::size_t kSocketThreads = 2;
-constexpr std::size_t kStoreThreads = 4;
+constexpr std::size_t kBlockingThreads = 4;
 constexpr Duration kAcceptPause = milliseconds(100);
 
 // The connections that are open. Thread-safe; owns them.
@@ -83,19 +83,24 @@ struct Server::Parts {
                     metrics,
                     std::make_shared<Gate>(),
                     [this] { return fmt::format("{}{:016x}", trace_prefix, ++requests); },
-                    [this](std::function<void()> task) { return run_blocking(std::move(task)); }} {}
+                    [this](Waits what, std::function<void()> task) {
+                      return run_blocking(what == Waits::ForCluster ? cluster_calls : store_calls, std::move(task));
+                    }} {}
 
   Status listen();
   void accept();
   void on_accept(const error_code& error, Socket socket);
-  bool run_blocking(std::function<void()> task);
+  struct BlockingCalls {
+    std::atomic<std::size_t> count{0};
+    asio::thread_pool threads{kBlockingThreads};
+  };
+  bool run_blocking(BlockingCalls& calls, std::function<void()> task);
   void stop(Duration deadline);
 
   const ServerOptions options;
   const Services services;
   std::atomic<bool> draining{false};
   std::atomic<bool> stopping{false};
-  std::atomic<std::size_t> blocking{0};
   std::atomic<std::uint64_t> requests{0};
   const HandlerContext context;
   const Admission admission;
@@ -110,7 +115,8 @@ struct Server::Parts {
   SessionList sessions;  // before its context goes, the connections do
   tcp::acceptor acceptor{io};
   asio::steady_timer accept_pause{io};
-  asio::thread_pool store_calls{kStoreThreads};
+  BlockingCalls store_calls;
+  BlockingCalls cluster_calls;
 };
 
 Status Server::Parts::listen() {
@@ -172,14 +178,14 @@ void Server::Parts::on_accept(const error_code& error, Socket socket) {
   accept();
 }
 
-bool Server::Parts::run_blocking(std::function<void()> task) {
-  if (blocking.fetch_add(1) >= options.limits.blocking_calls) {
-    --blocking;
+bool Server::Parts::run_blocking(BlockingCalls& calls, std::function<void()> task) {
+  if (calls.count.fetch_add(1) >= options.limits.blocking_calls) {
+    --calls.count;
     return false;
   }
-  asio::post(store_calls, [this, task = std::move(task)] {
+  asio::post(calls.threads, [&calls, task = std::move(task)] {
     task();
-    --blocking;
+    --calls.count;
   });
   return true;
 }
@@ -198,8 +204,8 @@ void Server::Parts::stop(Duration deadline) {
   sessions.wait_until_empty(deadline);
   // From here on answers go nowhere, so that nothing is posted to what is about to end.
   environment.gate->close();
-  store_calls.stop();
-  store_calls.join();
+  for (BlockingCalls* calls : {&store_calls, &cluster_calls}) calls->threads.stop();
+  for (BlockingCalls* calls : {&store_calls, &cluster_calls}) calls->threads.join();
   io.stop();
   io.join();
 }

@@ -28,7 +28,7 @@ struct Limits {
   std::size_t headers = 100;
   std::size_t batch = 65'536;          // messages of one publish
   std::size_t connections = 4'096;     // further ones are answered 503 and closed
-  std::size_t blocking_calls = 1'024;  // waiting for the store; further ones are answered 503
+  std::size_t blocking_calls = 1'024;  // that wait for the store, or for clusters; further ones are answered 503
 };
 
 struct Deadlines {
@@ -70,8 +70,9 @@ struct Services {
 };
 
 // The HTTP/1.1 side of the program: accepts, checks, routes, answers. Two threads for sockets, four more for calls that
-// wait for the store; requests that wait for something to happen hold no thread. Listens from create() on; url(),
-// drain() and stop() may be called from any thread. Answers that come after stop() are dropped.
+// wait for the store and four for those that may wait for other clusters, which must not keep the others; requests that
+// wait for something to happen hold no thread. Listens from create() on; url(), drain() and stop() may be called from
+// any thread. Answers that come after stop() are dropped.
 class Server {
  public:
   // InvalidArgument when the address cannot be resolved, Unavailable when it cannot be listened on.
