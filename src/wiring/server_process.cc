@@ -19,6 +19,7 @@
 #include "eventlog/router/topic_router.h"
 #include "loop/asio_scheduler.h"
 #include "loop/loop_thread.h"
+#include "service/outbox_drain.h"
 #include "service/pipelines.h"
 #include "service/supervisor.h"
 #include "store/sqlite/store.h"
@@ -32,6 +33,7 @@ namespace {
 
 constexpr Duration kRequestsGrace = std::chrono::seconds(5);  // for answers that are under way when the server ends
 constexpr Duration kGiveUpWait = std::chrono::seconds(30);
+constexpr Duration kOutboxGrace = std::chrono::seconds(5);  // for outputs that are on their way to other clusters
 constexpr Duration kLongestSilence = std::chrono::seconds(5);
 
 // A failed commit that is never retried and acked: what is in memory is worth nothing any more.
@@ -119,6 +121,7 @@ struct ServerProcess::Parts {
         checker(config.python),
         supervisor(scheduler, store->catalog(), topics, store->journal(), store->run_archive(), backend, metrics,
                    logger, supervisor_options()),
+        outbox_drain(scheduler, store->outbox(), topics, metrics, logger, fresh_seed()),
         pipelines(store->catalog(), checker, fresh_seed(),
                   [this](const std::string& topic) { return topics.check_cluster(topic); }),
         store_metrics(metrics),
@@ -148,8 +151,13 @@ struct ServerProcess::Parts {
   [[nodiscard]] std::vector<api::Check> readiness() const {
     const Duration silence = pulse.silence();
     const bool alive = silence < kLongestSilence;
-    return {{"service_loop", alive,
-             alive ? "takes its turns" : fmt::format("has not taken a turn for {}", to_string(silence))}};
+    std::vector<api::Check> checks{
+        {"service_loop", alive,
+         alive ? "takes its turns" : fmt::format("has not taken a turn for {}", to_string(silence))}};
+    // Work may be sent here all the same: outputs are kept until their topic takes them.
+    for (const auto& trouble : outbox_drain.troubles())
+      checks.push_back({"outputs to " + trouble.topic, true, "wait: " + trouble.error.message});
+    return checks;
   }
 
   const std::string data;
@@ -165,6 +173,7 @@ struct ServerProcess::Parts {
   local::LocalBackend backend;
   local::PythonScriptChecker checker;
   service::Supervisor supervisor;
+  service::OutboxDrain outbox_drain;
   service::Pipelines pipelines;
   StoreMetrics store_metrics;
   LoopPulse pulse;
@@ -188,6 +197,7 @@ Result<std::unique_ptr<ServerProcess>> ServerProcess::start(const Config& config
   parts->loop.start();
   parts->pulse.start();
   parts->supervisor.recover();
+  parts->outbox_drain.start();
   auto listening = api::Server::create(server_options(config, parts->token), parts->services());
   if (!listening) {
     parts->give_up();
@@ -209,7 +219,8 @@ const std::string& ServerProcess::admin_token_path() const {
 
 void ServerProcess::drain(Duration grace, std::function<void()> done) {
   parts_->api->drain();
-  parts_->supervisor.shutdown(grace, std::move(done));
+  parts_->supervisor.shutdown(
+      grace, [parts = parts_.get(), done = std::move(done)] { parts->outbox_drain.finish(kOutboxGrace, done); });
 }
 
 }  // namespace dhub::wiring

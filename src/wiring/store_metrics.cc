@@ -19,7 +19,9 @@ StoreMetrics::StoreMetrics(Metrics& metrics)
       log_lines_dropped_(
           metrics.counter("dhub_log_lines_dropped_total", "Log lines dropped because nobody read them.")),
       wal_bytes_(metrics.gauge("dhub_store_wal_bytes", "Size of the write-ahead log.")),
-      queued_bytes_(metrics.gauge("dhub_store_queued_bytes", "Bytes that wait for the writer.")) {
+      queued_bytes_(metrics.gauge("dhub_store_queued_bytes", "Bytes that wait for the writer.")),
+      outbox_entries_(metrics.gauge("dhub_outbox_entries", "Outputs that wait for topics of other clusters.")),
+      outbox_bytes_(metrics.gauge("dhub_outbox_bytes", "Their bytes.")) {
   metrics.gauge("dhub_build_info", "Always 1; the version is a label.", {{"version", std::string(kVersion)}}).set(1);
 }
 
@@ -34,6 +36,8 @@ void StoreMetrics::update(const store::StoreCounters& now, std::uint64_t log_lin
   log_lines_dropped_.add(log_lines_dropped - last_dropped_);
   wal_bytes_.set(static_cast<double>(now.wal_bytes));
   queued_bytes_.set(static_cast<double>(now.queued_bytes));
+  outbox_entries_.set(static_cast<double>(now.outbox_entries));
+  outbox_bytes_.set(static_cast<double>(now.outbox_bytes));
   last_ = now;
   last_dropped_ = log_lines_dropped;
 }

@@ -27,6 +27,8 @@ class StoreMetrics {
   Counter& log_lines_dropped_;
   Gauge& wal_bytes_;
   Gauge& queued_bytes_;
+  Gauge& outbox_entries_;
+  Gauge& outbox_bytes_;
 };
 
 }  // namespace dhub::wiring

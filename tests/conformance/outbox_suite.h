@@ -36,20 +36,20 @@ class OutboxConformance : public Suite {
     const auto answer = commit(journal(), next(std::move(publications)));
     ASSERT_TRUE(answer) << answer.error().message;
   }
-  std::vector<OutboxEntry> pending(const std::string& cluster, std::int64_t after = 0, std::size_t limit = kAll,
+  std::vector<OutboxEntry> pending(const std::string& topic, std::int64_t after = 0, std::size_t limit = kAll,
                                    std::size_t bytes = kAll) {
-    const auto entries = outbox().pending(cluster, after, limit, bytes);
+    const auto entries = outbox().pending(topic, after, limit, bytes);
     EXPECT_TRUE(entries) << (entries ? "" : entries.error().message);
     return entries.value_or(std::vector<OutboxEntry>{});
   }
-  std::vector<std::string> values(const std::string& cluster) {
+  std::vector<std::string> values(const std::string& topic) {
     std::vector<std::string> found;
-    for (const auto& entry : pending(cluster)) found.push_back(entry.message.value.value_or("<null>"));
+    for (const auto& entry : pending(topic)) found.push_back(entry.message.value.value_or("<null>"));
     return found;
   }
-  void remove(const std::string& cluster, std::int64_t number) {
+  void remove(const std::string& topic, std::int64_t number) {
     std::promise<Status> removed;
-    outbox().remove(cluster, number, [&](Status status) { removed.set_value(std::move(status)); });
+    outbox().remove(topic, number, [&](Status status) { removed.set_value(std::move(status)); });
     EXPECT_TRUE(removed.get_future().get());
   }
   using Values = std::vector<std::string>;
@@ -64,31 +64,32 @@ TEST_P(OutboxConformance, AnEntryIsKeptWholeAcrossARestart) {
   const Message message{"key", {{"h", std::nullopt}, {"h", "2"}}, std::string("\0v", 2), WallTime{77}};
   post({{"kafka/out", message}});
   harness().reopen();
-  const auto entries = pending("kafka");
+  const auto entries = pending("kafka/out");
   ASSERT_EQ(entries.size(), 1U);
   EXPECT_EQ(entries[0].topic, "kafka/out");
   EXPECT_EQ(entries[0].message, message);
   EXPECT_GT(entries[0].number, 0);
-  EXPECT_EQ(*outbox().clusters(), Values{"kafka"});
-  EXPECT_EQ(outbox().backlog("kafka")->entries, 1);
+  EXPECT_EQ(*outbox().topics(), Values{"kafka/out"});
+  EXPECT_EQ(outbox().backlog("kafka/out")->entries, 1);
 }
 
 TEST_P(OutboxConformance, AMessageWithoutATimeGetsThatOfItsCommit) {
   post({{"kafka/out", text("x")}});
-  const WallTime stamped = pending("kafka").at(0).message.timestamp;
+  const WallTime stamped = pending("kafka/out").at(0).message.timestamp;
   EXPECT_GT(stamped.ms, 0);
   harness().advance(std::chrono::seconds(5));
-  EXPECT_EQ(pending("kafka").at(0).message.timestamp, stamped);
+  EXPECT_EQ(pending("kafka/out").at(0).message.timestamp, stamped);
 }
 
-TEST_P(OutboxConformance, ClustersAreApartAndEachKeepsTheOrderOfTheCommits) {
-  post({{"kafka/a", text("1")}, {"other/a", text("x")}, {"kafka/b", text("2")}, {"kafka/a", text("3")}});
-  post({{"kafka/a", text("4")}});
-  EXPECT_EQ(values("kafka"), (Values{"1", "2", "3", "4"}));
-  EXPECT_EQ(values("other"), Values{"x"});
-  EXPECT_EQ(*outbox().clusters(), (Values{"kafka", "other"}));
-  EXPECT_TRUE(values("nowhere").empty());
-  const auto entries = pending("kafka");
+TEST_P(OutboxConformance, TopicsAreApartAndEachKeepsTheOrderOfTheCommits) {
+  post({{"kafka/a", text("1")}, {"other/a", text("x")}, {"kafka/b", text("y")}, {"kafka/a", text("2")}});
+  post({{"kafka/a", text("3")}});
+  EXPECT_EQ(values("kafka/a"), (Values{"1", "2", "3"}));
+  EXPECT_EQ(values("kafka/b"), Values{"y"});
+  EXPECT_EQ(values("other/a"), Values{"x"});
+  EXPECT_EQ(*outbox().topics(), (Values{"kafka/a", "kafka/b", "other/a"}));
+  EXPECT_TRUE(values("kafka/nowhere").empty());
+  const auto entries = pending("kafka/a");
   EXPECT_TRUE(
       std::is_sorted(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.number < b.number; }));
 }
@@ -96,48 +97,48 @@ TEST_P(OutboxConformance, ClustersAreApartAndEachKeepsTheOrderOfTheCommits) {
 TEST_P(OutboxConformance, EmbeddedTopicsAreNotItsBusinessWithOrWithoutTheirCluster) {
   post({{"out", text("1")}, {"embedded/out", text("2")}, {"kafka/out", text("3")}, {"out", text("4")}});
   EXPECT_EQ(values_of(read_all(log(), log().topic("out")->uid)), (Values{"1", "2", "4"}));
-  EXPECT_EQ(*outbox().clusters(), Values{"kafka"});
+  EXPECT_EQ(*outbox().topics(), Values{"kafka/out"});
 }
 
 TEST_P(OutboxConformance, ItIsReadInPieces) {
-  post({{"kafka/a", text("1")}, {"other/a", text("x")}, {"kafka/a", text("2")}, {"kafka/a", text("3")}});
-  const auto first = pending("kafka", 0, 2);
+  post({{"kafka/a", text("1")}, {"kafka/b", text("x")}, {"kafka/a", text("2")}, {"kafka/a", text("3")}});
+  const auto first = pending("kafka/a", 0, 2);
   ASSERT_EQ(first.size(), 2U);
-  const auto rest = pending("kafka", first.back().number, 2);
+  const auto rest = pending("kafka/a", first.back().number, 2);
   ASSERT_EQ(rest.size(), 1U);
   EXPECT_EQ(rest[0].message.value, "3");
-  EXPECT_EQ(pending("kafka", 0, kAll, 1).size(), 1U) << "at least one";
-  EXPECT_EQ(pending("kafka", 0, kAll, 0).size(), 1U);
-  EXPECT_TRUE(pending("kafka", rest[0].number).empty());
+  EXPECT_EQ(pending("kafka/a", 0, kAll, 1).size(), 1U) << "at least one";
+  EXPECT_EQ(pending("kafka/a", 0, kAll, 0).size(), 1U);
+  EXPECT_TRUE(pending("kafka/a", rest[0].number).empty());
 }
 
 TEST_P(OutboxConformance, WhatIsRemovedIsGoneForGoodAndNumbersAreNotUsedAgain) {
-  post({{"kafka/a", text("1")}, {"other/a", text("x")}, {"kafka/a", text("2")}, {"kafka/a", text("3")}});
-  const auto entries = pending("kafka");
-  remove("kafka", entries[1].number);
-  EXPECT_EQ(values("kafka"), Values{"3"});
-  remove("kafka", entries[0].number);
-  remove("kafka", entries[2].number);
-  EXPECT_EQ(*outbox().clusters(), Values{"other"});
-  EXPECT_EQ(outbox().backlog("kafka")->entries, 0);
-  EXPECT_EQ(outbox().backlog("kafka")->bytes, 0);
+  post({{"kafka/a", text("1")}, {"kafka/b", text("x")}, {"kafka/a", text("2")}, {"kafka/a", text("3")}});
+  const auto entries = pending("kafka/a");
+  remove("kafka/a", entries[1].number);
+  EXPECT_EQ(values("kafka/a"), Values{"3"});
+  remove("kafka/a", entries[0].number);
+  remove("kafka/a", entries[2].number);
+  EXPECT_EQ(*outbox().topics(), Values{"kafka/b"});
+  EXPECT_EQ(outbox().backlog("kafka/a")->entries, 0);
+  EXPECT_EQ(outbox().backlog("kafka/a")->bytes, 0);
   harness().reopen();
-  EXPECT_EQ(*outbox().clusters(), Values{"other"});
+  EXPECT_EQ(*outbox().topics(), Values{"kafka/b"});
   load();
   post({{"kafka/a", text("4")}});
-  EXPECT_GT(pending("kafka").at(0).number, entries[2].number);
+  EXPECT_GT(pending("kafka/a").at(0).number, entries[2].number);
 }
 
 TEST_P(OutboxConformance, TheBacklogCountsWhatWaitsAlsoAfterARestart) {
   post({{"kafka/a", text(std::string(1000, 'x'))}, {"kafka/a", text("y")}});
-  const auto before = *outbox().backlog("kafka");
+  const auto before = *outbox().backlog("kafka/a");
   EXPECT_EQ(before.entries, 2);
   EXPECT_GT(before.bytes, 1000);
   harness().reopen();
-  EXPECT_EQ(outbox().backlog("kafka")->entries, 2);
-  EXPECT_EQ(outbox().backlog("kafka")->bytes, before.bytes);
-  remove("kafka", pending("kafka").at(0).number);
-  EXPECT_LT(outbox().backlog("kafka")->bytes, 1000);
+  EXPECT_EQ(outbox().backlog("kafka/a")->entries, 2);
+  EXPECT_EQ(outbox().backlog("kafka/a")->bytes, before.bytes);
+  remove("kafka/a", pending("kafka/a").at(0).number);
+  EXPECT_LT(outbox().backlog("kafka/a")->bytes, 1000);
 }
 
 TEST_P(OutboxConformance, ACommitThatIsRefusedOrAppliedBeforePostsNothing) {
@@ -147,19 +148,19 @@ TEST_P(OutboxConformance, ACommitThatIsRefusedOrAppliedBeforePostsNothing) {
   auto refused = next({{"kafka/a", text("2")}});
   refused.partitions = {{PartitionId{0}, Offset{5}, Offset{5}}};  // past what is not finished
   EXPECT_EQ(code_of(commit(journal(), refused)), ErrorCode::Internal);
-  EXPECT_EQ(values("kafka"), Values{"1"});
-  EXPECT_EQ(outbox().backlog("kafka")->entries, 1);
+  EXPECT_EQ(values("kafka/a"), Values{"1"});
+  EXPECT_EQ(outbox().backlog("kafka/a")->entries, 1);
 }
 
-TEST_P(OutboxConformance, AWatchHearsOfEachClusterThatGrewUntilItIsGone) {
+TEST_P(OutboxConformance, AWatchHearsOfEachTopicThatGrewUntilItIsGone) {
   Values heard;
-  auto watch = outbox().watch([&](const std::string& cluster) { heard.push_back(cluster); });
-  post({{"kafka/a", text("1")}, {"kafka/b", text("2")}, {"other/a", text("x")}});
+  auto watch = outbox().watch([&](const std::string& topic) { heard.push_back(topic); });
+  post({{"kafka/a", text("1")}, {"kafka/b", text("2")}, {"kafka/a", text("x")}});
   std::sort(heard.begin(), heard.end());
-  EXPECT_EQ(heard, (Values{"kafka", "other"}));
+  EXPECT_EQ(heard, (Values{"kafka/a", "kafka/b"}));
   heard.clear();
   post({{"out", text("1")}});
-  remove("other", kAll);
+  remove("kafka/a", kAll);
   EXPECT_TRUE(heard.empty());
   watch.reset();
   post({{"kafka/a", text("3")}});

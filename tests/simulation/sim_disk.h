@@ -133,11 +133,7 @@ class SimDisk {
   std::map<PositionUid, SimPosition> positions;
   std::map<PipelineUid, SimPipeline> pipelines;
   std::map<TopicUid, ForeignTopic> foreign_topics;
-  struct Posted {
-    std::string cluster;
-    OutboxEntry entry;
-  };
-  std::vector<Posted> outbox;
+  std::vector<OutboxEntry> outbox;
   std::int64_t last_posted = 0;
   // What consumer groups have committed, by topic; none: its log has no groups.
   std::map<TopicUid, std::map<std::string, std::vector<StartOffset>>> groups;
@@ -145,7 +141,7 @@ class SimDisk {
   bool at_once = false;
   // Of the life that runs now: called after each append to a topic.
   std::function<void(TopicUid)> on_append;
-  // The same, called with the cluster after each commit that put something into the outbox.
+  // The same, called with each topic after a commit that put something into the outbox.
   std::function<void(const std::string&)> on_post;
 
  private:

@@ -154,8 +154,8 @@ void SimJournal::publish(const JournalCommit& commit) {
     if (name && !name->cluster.empty() && name->cluster != kEmbeddedCluster) {
       OutboxEntry entry{++disk_.last_posted, publication.topic, publication.message};
       if (entry.message.timestamp.ms == 0) entry.message.timestamp = disk_.now().wall;
-      disk_.outbox.push_back({name->cluster, std::move(entry)});
-      grown.insert(name->cluster);
+      disk_.outbox.push_back(std::move(entry));
+      grown.insert(publication.topic);
       continue;
     }
     const std::string embedded = name ? name->topic : publication.topic;

@@ -168,9 +168,10 @@ Status encode_publications(PreparedCommit& prepared, const ClusterOf& cluster_of
   for (const auto& publication : prepared.commit.publications) {
     ASSIGN_OR_RETURN(auto encoded, encode_messages({publication.message}));
     prepared.bytes += encoded.bytes.size();
-    if (auto cluster = cluster_of(publication.topic); !cluster.empty()) {
+    if (const auto cluster = cluster_of(publication.topic); !cluster.empty()) {
       prepared.bytes += kRowBytes;
-      prepared.outbox.push_back({std::move(cluster), publication.topic, std::move(encoded.bytes)});
+      ASSIGN_OR_RETURN(const TopicName name, parse_topic_name(publication.topic));
+      prepared.outbox.push_back({cluster + "/" + name.topic, std::move(encoded.bytes)});
       continue;
     }
     const std::string name = embedded_name(publication.topic);

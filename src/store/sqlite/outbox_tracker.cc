@@ -22,45 +22,45 @@ void OutboxTracker::added(const std::vector<OutboxRow>& rows) {
   std::lock_guard lock(mutex_);
   std::set<std::string> grown;
   for (const auto& row : rows) {
-    Outbox::Backlog& waiting = backlogs_[row.cluster];
+    Outbox::Backlog& waiting = backlogs_[row.topic];
     ++waiting.entries;
     waiting.bytes += static_cast<std::int64_t>(row.record.size());
-    grown.insert(row.cluster);
+    grown.insert(row.topic);
   }
-  for (const auto& cluster : grown)
-    for (const auto& [id, on_growth] : watches_) on_growth(cluster);
+  for (const auto& topic : grown)
+    for (const auto& [id, on_growth] : watches_) on_growth(topic);
 }
 
-void OutboxTracker::removed(const std::string& cluster, const Outbox::Backlog& gone) {
+void OutboxTracker::removed(const std::string& topic, const Outbox::Backlog& gone) {
   std::lock_guard lock(mutex_);
-  const auto waiting = backlogs_.find(cluster);
+  const auto waiting = backlogs_.find(topic);
   if (waiting == backlogs_.end()) return;
   waiting->second.entries -= gone.entries;
   waiting->second.bytes -= gone.bytes;
   if (waiting->second.entries == 0) backlogs_.erase(waiting);
 }
 
-Outbox::Backlog OutboxTracker::backlog(const std::string& cluster) const {
+Outbox::Backlog OutboxTracker::backlog(const std::string& topic) const {
   std::lock_guard lock(mutex_);
-  const auto waiting = backlogs_.find(cluster);
+  const auto waiting = backlogs_.find(topic);
   return waiting == backlogs_.end() ? Outbox::Backlog{} : waiting->second;
 }
 
 Outbox::Backlog OutboxTracker::total() const {
   std::lock_guard lock(mutex_);
   Outbox::Backlog total;
-  for (const auto& [cluster, waiting] : backlogs_) {
+  for (const auto& [topic, waiting] : backlogs_) {
     total.entries += waiting.entries;
     total.bytes += waiting.bytes;
   }
   return total;
 }
 
-std::vector<std::string> OutboxTracker::clusters() const {
+std::vector<std::string> OutboxTracker::topics() const {
   std::lock_guard lock(mutex_);
-  std::vector<std::string> clusters;
-  for (const auto& [cluster, waiting] : backlogs_) clusters.push_back(cluster);
-  return clusters;
+  std::vector<std::string> topics;
+  for (const auto& [topic, waiting] : backlogs_) topics.push_back(topic);
+  return topics;
 }
 
 std::unique_ptr<Outbox::Watch> OutboxTracker::watch(std::function<void(const std::string&)> on_growth) {

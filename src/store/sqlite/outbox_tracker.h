@@ -14,7 +14,7 @@
 
 namespace dhub::store {
 
-// How much of the outbox waits for each cluster, and who wants to hear when it becomes more. Told by the writer's
+// How much of the outbox waits for each topic, and who wants to hear when it becomes more. Told by the writer's
 // thread what is durable, so that nobody has to count rows. Thread-safe. Callbacks run under the lock, so that none is
 // under way when a watch is gone; that is why they must only post.
 class OutboxTracker : public std::enable_shared_from_this<OutboxTracker> {
@@ -23,11 +23,11 @@ class OutboxTracker : public std::enable_shared_from_this<OutboxTracker> {
   explicit OutboxTracker(Backlogs waiting) : backlogs_(std::move(waiting)) {}
 
   void added(const std::vector<OutboxRow>& rows);
-  void removed(const std::string& cluster, const Outbox::Backlog& gone);
+  void removed(const std::string& topic, const Outbox::Backlog& gone);
 
-  [[nodiscard]] Outbox::Backlog backlog(const std::string& cluster) const;
+  [[nodiscard]] Outbox::Backlog backlog(const std::string& topic) const;
   [[nodiscard]] Outbox::Backlog total() const;
-  [[nodiscard]] std::vector<std::string> clusters() const;
+  [[nodiscard]] std::vector<std::string> topics() const;
   std::unique_ptr<Outbox::Watch> watch(std::function<void(const std::string&)> on_growth);
 
  private:

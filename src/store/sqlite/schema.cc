@@ -23,8 +23,8 @@ constexpr const char* kArchiveConnection =
   "CREATE UNIQUE INDEX topics_by_name ON topics (namespace, name) WHERE deleted_ms IS NULL AND cluster='';" \
   "CREATE UNIQUE INDEX topics_elsewhere ON topics (namespace, cluster, name, identity) WHERE cluster<>'';"  \
   "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, namespace INTEGER NOT NULL DEFAULT 0, "   \
-  "cluster TEXT NOT NULL, topic TEXT NOT NULL, record BLOB NOT NULL);"                                      \
-  "CREATE INDEX outbox_by_cluster ON outbox (cluster);"
+  "topic TEXT NOT NULL, record BLOB NOT NULL);"                                                             \
+  "CREATE INDEX outbox_by_topic ON outbox (topic);"
 
 constexpr const char* kStoreTables = R"sql(
 CREATE TABLE topics (

@@ -47,7 +47,7 @@ struct StoreCounters {
   std::uint64_t message_bytes = 0;  // of their batches
   std::uint64_t run_details = 0;
   std::uint64_t run_details_dropped = 0;
-  std::uint64_t outbox_entries = 0;  // waiting for their clusters
+  std::uint64_t outbox_entries = 0;  // waiting for topics of other clusters
   std::uint64_t outbox_bytes = 0;
 };
 
