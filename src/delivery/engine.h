@@ -174,7 +174,7 @@ class Engine {
   void finish_entry(const Ref& ref, FinalState state, const Now& now);
   void copy_to_topic(const Ref& ref, const DeadLetter& letter, std::uint16_t hops);
   [[nodiscard]] std::optional<std::string> refuse_publications(const Outcome& outcome, std::uint16_t hops) const;
-  void take_publications(const Ref& ref, Outcome& outcome, std::uint16_t hops);
+  void take_publications(const Ref& ref, Outcome& outcome);
   [[nodiscard]] bool affords_details(OutcomeKind kind, const Now& now);
   void tell(const Flight& flight, const Outcome& outcome, const Now& now, Outputs& out);
   [[nodiscard]] std::int32_t charged(const Ref& ref) const;

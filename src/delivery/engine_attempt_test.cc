@@ -365,6 +365,18 @@ TEST(EngineOutputs, GoOutInTheCommitThatFinishesTheEvent) {
   EXPECT_THAT(script.commit().finished, SizeIs(1));
 }
 
+TEST(EngineOutputs, BelongToTheTraceOfTheirEvent) {
+  EngineScript script;
+  script.start();
+  script.ready(1);
+  Message event = EngineScript::message_of("a1");
+  event.headers = {{"traceparent", "00-1"}};
+  script.append(event);
+  script.read();
+  script.answer("a1", publishing("ok", {to("results", "x")}));
+  EXPECT_EQ(header(script.commit().publications.at(0).message, "traceparent"), "00-1");
+}
+
 TEST(EngineOutputs, OriginIsTheSameInEveryRepeat) {
   EngineScript script;
   script.start();

@@ -105,7 +105,7 @@ void Engine::settle(const Flight& flight, Outcome outcome, const Now& now, Outpu
 void Engine::succeed(const Flight& flight, Outcome& outcome, const Now& now) {
   const bool filtered = outcome.kind == OutcomeKind::Filtered;
   // A filtered run publishes nothing.
-  if (!filtered) take_publications(flight.ref, outcome, hops_of(entry(flight.ref).record->headers));
+  if (!filtered) take_publications(flight.ref, outcome);
   finish_entry(flight.ref, filtered ? FinalState::Filtered : FinalState::Succeeded, now);
 }
 
@@ -223,9 +223,12 @@ std::optional<std::string> Engine::refuse_publications(const Outcome& outcome, s
   return std::nullopt;
 }
 
-void Engine::take_publications(const Ref& ref, Outcome& outcome, std::uint16_t hops) {
+void Engine::take_publications(const Ref& ref, Outcome& outcome) {
+  const std::string_view headers = entry(ref).record->headers;
+  const std::uint16_t hops = hops_of(headers);
   std::size_t n = 0;
   for (auto& publication : outcome.publications) {
+    pass_trace_on(headers, publication.message.headers);
     set_headers(publication.message.headers, hops,
                 fmt::format("{}/{}/{}/{}", settings_.topic, windows_[ref.window].id(), ref.offset, n++));
     pending_.commit.publications.push_back(std::move(publication));

@@ -40,5 +40,22 @@ TEST(Hops, DamagedBlockIsNone) {
     EXPECT_EQ(hops_of(std::string_view(block).substr(0, length)), 0) << length;
 }
 
+std::vector<Header> passed_on(const std::vector<Header>& from, std::vector<Header> to = {}) {
+  pass_trace_on(encode_headers(from), to);
+  return to;
+}
+
+TEST(Trace, ContextIsPassedOnAndNothingElse) {
+  EXPECT_EQ(
+      passed_on({{"a", "1"}, {"traceparent", "00-1"}, {"tracestate", "x=1"}, {"b", std::nullopt}}, {{"own", "2"}}),
+      (std::vector<Header>{{"own", "2"}, {"traceparent", "00-1"}, {"tracestate", "x=1"}}));
+  EXPECT_TRUE(passed_on({}).empty());
+}
+
+TEST(Trace, ContextOfItsOwnIsKept) {
+  EXPECT_EQ(passed_on({{"traceparent", "00-1"}, {"tracestate", "x=1"}}, {{"traceparent", "00-2"}}),
+            (std::vector<Header>{{"traceparent", "00-2"}}));
+}
+
 }  // namespace
 }  // namespace dhub::delivery
