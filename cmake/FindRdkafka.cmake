@@ -6,7 +6,12 @@ set(rdkafka_cache "$ENV{XDG_CACHE_HOME}")
 if(NOT rdkafka_cache)
   set(rdkafka_cache "$ENV{HOME}/.cache")
 endif()
-set(DHUB_RDKAFKA_ROOT "${rdkafka_cache}/dhub/librdkafka-2.8.0-1" CACHE STRING "Folder of librdkafka, or `system`")
+# A build folder that was configured with a former recipe's result takes today's.
+string(FIND "${DHUB_RDKAFKA_ROOT}" "${rdkafka_cache}/dhub/librdkafka-" rdkafka_former)
+if(rdkafka_former EQUAL 0)
+  unset(DHUB_RDKAFKA_ROOT CACHE)
+endif()
+set(DHUB_RDKAFKA_ROOT "${rdkafka_cache}/dhub/librdkafka-2.8.0-2" CACHE STRING "Folder of librdkafka, or `system`")
 
 if(DHUB_RDKAFKA_ROOT STREQUAL "system")
   find_package(PkgConfig REQUIRED)

@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 from broker import Broker  # noqa: E402
 from cached import VERSIONS  # noqa: E402
+from hub import kafka_server  # noqa: E402
 from properties import LISTENERS  # noqa: E402
 
 KAFKA39, KAFKA4 = VERSIONS
@@ -64,3 +65,20 @@ def brokers(tmp_path):
     yield make
     for broker in made:
         broker.close()
+
+
+@pytest.fixture(scope="module")
+def hub(kafka, tmp_path_factory):
+    """A server on that broker, shared by the tests of a file: a test has topics and pipelines of its own, and ends no
+    shared server."""
+    server = kafka_server(tmp_path_factory.mktemp("hub"), kafka).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def own_hub(kafka, tmp_path):
+    """A server on that broker that one test may stop and start."""
+    server = kafka_server(tmp_path, kafka).start()
+    yield server
+    server.close()

@@ -17,6 +17,8 @@ Meaning meaning_of(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
       return {ErrorCode::NotFound, "Create the topic with Kafka's own tools, or correct its name."};
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID:
+      return {ErrorCode::Conflict, "It was deleted and made again: it is another topic now."};
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:

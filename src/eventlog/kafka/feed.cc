@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::size_t kMostMessages = 4096;  // of one take
 
+// What comes after it would be another topic's.
+bool ends_topic(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID ||
+         error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+}
+
 }  // namespace
 
 Feed::Feed(std::shared_ptr<Handle> handle, std::string topic, PartitionId partition, std::function<void()> on_ready)
@@ -77,10 +83,12 @@ Feed::Taken Feed::take(std::size_t max_bytes) {
   }
   auto loan = std::make_unique<Loan>(handle_);
   std::size_t bytes = 0;
+  bool over = false;
   for (ssize_t i = 0; i < got; ++i) {
     rd_kafka_message_t* message = scratch_[static_cast<std::size_t>(i)];
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      note(*message, taken);
+    if (over || message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      if (!over) note(*message, taken);
+      over = over || ends_topic(message->err);
       rd_kafka_message_destroy(message);
       continue;
     }
@@ -96,8 +104,9 @@ Feed::Taken Feed::take(std::size_t max_bytes) {
     taken.batch = to_batch(std::move(loan));
   }
   taken.next = next_;
-  if (static_cast<std::size_t>(got) == most && taken.state != State::OutOfRange) taken.state = State::More;
-  if (taken.state == State::OutOfRange) stop();
+  const bool more = taken.state == State::Waiting || taken.state == State::AtEnd;
+  if (more && static_cast<std::size_t>(got) == most) taken.state = State::More;
+  if (over || taken.state == State::OutOfRange) stop();
   return taken;
 }
 

@@ -32,7 +32,7 @@ class Feed {
     Waiting,     // nothing at hand; on_ready tells
     AtEnd,       // nothing more in the log at this moment; on_ready tells
     OutOfRange,  // the offset is below the log's start or above its end: stopped
-    Failed,      // `error` says why; the library goes on by itself
+    Failed,      // `error` says why; the library goes on by itself, unless the topic is gone: stopped
   };
   struct Taken {
     RecordBatchRef batch;  // may be empty, never null
