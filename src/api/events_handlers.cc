@@ -146,6 +146,7 @@ Response status_response(const service::TriggerStatus& status) {
       .field("succeeded", status.succeeded)
       .field("filtered", status.filtered)
       .field("dead_lettered", status.dead_lettered)
+      .field("expired", status.expired)
       .field("failed_attempts", status.failed_attempts)
       .end_object();
   out.field("etag", status.etag).end_object();

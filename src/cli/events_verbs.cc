@@ -153,6 +153,7 @@ VerbResult events_status(Session& session, const std::string& id) {
   add("succeeded", {"counts", "succeeded"});
   add("filtered", {"counts", "filtered"});
   add("dead-lettered", {"counts", "dead_lettered"});
+  add("expired", {"counts", "expired"});
   add("failed attempts", {"counts", "failed_attempts"});
   add("last error", {"last_error"});
   session.console.out << layout({{""}, {""}}, rows, session.console.width, false);

@@ -83,6 +83,7 @@ TriggerStatus Subscription::status() const {
   status.succeeded = tally.succeeded;
   status.filtered = tally.filtered;
   status.dead_lettered = tally.dead_lettered;
+  status.expired = tally.expired;
   status.failed_attempts = tally.failed_attempts;
   status.etag = status_etag(status);
   return status;

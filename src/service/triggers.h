@@ -63,7 +63,8 @@ struct TriggerStatus {
   std::int64_t in_flight_bound = 0;  // most events that one crash can repeat
   std::string last_error;            // of an event or of the trigger itself
   std::optional<WallTime> last_error_at;
-  std::int64_t succeeded = 0, filtered = 0, dead_lettered = 0, failed_attempts = 0;  // since the engine was loaded
+  // Since the engine was loaded.
+  std::int64_t succeeded = 0, filtered = 0, dead_lettered = 0, expired = 0, failed_attempts = 0;
 };
 
 // What one message is doing now.

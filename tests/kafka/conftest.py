@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import random
+import secrets
 import sys
 
 import pytest
@@ -8,10 +10,19 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 from broker import Broker  # noqa: E402
 from cached import VERSIONS  # noqa: E402
-from hub import kafka_server  # noqa: E402
+from hub import BINARY, kafka_server  # noqa: E402
 from properties import LISTENERS  # noqa: E402
 
 KAFKA39, KAFKA4 = VERSIONS
+
+
+def pytest_report_header(config):
+    return f"binary: {BINARY}; DHUB_TEST_SEED={seed_of_run()}"
+
+
+def seed_of_run():
+    os.environ.setdefault("DHUB_TEST_SEED", str(secrets.randbits(32)))
+    return int(os.environ["DHUB_TEST_SEED"])
 
 
 def pytest_configure(config):
@@ -65,6 +76,12 @@ def brokers(tmp_path):
     yield make
     for broker in made:
         broker.close()
+
+
+@pytest.fixture
+def seeded(request):
+    """A random source that depends on the run's printed seed and the test's name."""
+    return random.Random(f"{seed_of_run()}/{request.node.name}")
 
 
 @pytest.fixture(scope="module")

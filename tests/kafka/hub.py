@@ -9,7 +9,7 @@ import uuid
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
-from dhub_server import PATIENCE, Server, lag  # noqa: E402
+from dhub_server import BINARY, PATIENCE, Server, lag  # noqa: E402
 
 # One line an execution, by one write call. Bytes are hex, so that nothing is lost on the way.
 STEP = '''import json
@@ -111,6 +111,10 @@ class Pipeline:
 
 def source(status):
     return next(c for c in status["conditions"] if c["type"] == "Source")
+
+
+def counts(status):
+    return status["counts"]
 
 
 def cursors_of(status):
