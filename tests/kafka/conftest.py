@@ -84,10 +84,10 @@ def seeded(request):
     return random.Random(f"{seed_of_run()}/{request.node.name}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hub(kafka, tmp_path_factory):
-    """A server on that broker, shared by the tests of a file: a test has topics and pipelines of its own, and ends no
-    shared server."""
+    """A server on that broker. Shared, so that it lives through everything: a test has topics and pipelines of its own,
+    and ends no shared server."""
     server = kafka_server(tmp_path_factory.mktemp("hub"), kafka).start()
     yield server
     server.close()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens to topics in Kafka while triggers listen on them, and what dhub makes of it."""
 import pytest
-from hub import Pipeline, source
+from hub import Pipeline, cursors_of
 
 
 @pytest.fixture
@@ -53,3 +53,13 @@ def test_a_topic_that_is_replaced_at_once_is_another(kafka, trigger, topic, befo
     kafka.client.produce_many(topic, [b"new"] * 200)
     trigger.wait_source("TopicReplaced")
     assert trigger.values() == ["old"] * before
+
+
+def test_one_of_many_idle_triggers_is_woken(kafka, hub, tmp_path):
+    """After all of the above in the same server."""
+    topics = [kafka.client.create_topic() for _ in range(20)]
+    triggers = [Pipeline(hub, name, tmp_path).start() for name in topics]
+    kafka.client.produce(topics[13], b"wake up")
+    triggers[13].wait_at(1)
+    assert [trigger.values() for trigger in triggers] == [["wake up"] if at == 13 else [] for at in range(20)]
+    assert all(cursors_of(hub.status(trigger.id)) == {0: int(at == 13)} for at, trigger in enumerate(triggers))
