@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <charconv>
 #include <fmt/format.h>
 
 #include "api/handlers.h"
 #include "api/json.h"
 #include "api/message_codec.h"
+#include "api/numbers.h"
 #include "api/query_reader.h"
 #include "base/utf8.h"
 
@@ -60,15 +60,14 @@ void get_dead_letter(const HandlerContext& context, const Request& request, Repl
   const auto pipeline = find_pipeline(context, request);
   if (!pipeline) return reply(error_response(pipeline.error()));
   const std::string& text = request.parameter("number");
-  std::int64_t number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || number < 1)
+  const auto number = parse_number<std::int64_t>(text);
+  if (!number || *number < 1)
     return reply(error_response({ErrorCode::NotFound,
                                  fmt::format("There is no dead letter '{}'; GET /api/v1/events/{}/dead-letters lists "
                                              "those there are.",
                                              shown(text), pipeline->id),
                                  {}}));
-  const auto letter = context.services.journal.dead_letter(pipeline->uid, number);
+  const auto letter = context.services.journal.dead_letter(pipeline->uid, *number);
   if (!letter) return reply(error_response(letter.error()));
   if (const auto query = QueryReader(request).status(); !query) return reply(error_response(query.error()));
   JsonWriter out;

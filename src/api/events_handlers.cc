@@ -6,6 +6,7 @@
 #include "api/body_reader.h"
 #include "api/handlers.h"
 #include "api/json.h"
+#include "api/numbers.h"
 #include "api/query_reader.h"
 
 namespace dhub::api {
@@ -50,11 +51,54 @@ Response event_option_missing(const HandlerContext& context, const Request& requ
                          {}});
 }
 
-// Forms of `from` that are defined but not served: an offset a partition, a time, or so long ago.
+// Forms of `from` that are defined but not served: a time, or so long ago.
 bool is_known_from(std::string_view text) {
   if (text.size() > 1 && text[0] == '-' && parse_duration(text.substr(1))) return true;
-  return parse_rfc3339(text).has_value() ||
-         (!text.empty() && text.find_first_not_of("0123456789:,") == text.npos && text.find(':') != text.npos);
+  return parse_rfc3339(text).has_value();
+}
+
+// "0:123,1:456": a partition and where to begin in it. None when it is not of that form, or names a partition twice.
+std::optional<std::vector<StartOffset>> read_offsets(std::string_view text) {
+  std::vector<StartOffset> offsets;
+  if (text.ends_with(',')) return std::nullopt;
+  while (!text.empty()) {
+    const std::string_view pair = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(pair.size() + 1, text.size()));
+    const auto colon = pair.find(':');
+    const auto partition = parse_number<std::int32_t>(pair.substr(0, colon));
+    const auto offset = colon == pair.npos ? std::nullopt : parse_number<std::int64_t>(pair.substr(colon + 1));
+    if (!partition || !offset) return std::nullopt;
+    const PartitionId id{*partition};
+    const bool twice = std::any_of(offsets.begin(), offsets.end(), [&](const auto& o) { return o.partition == id; });
+    if (twice) return std::nullopt;
+    offsets.push_back({id, Offset{*offset}});
+  }
+  return offsets;
+}
+
+// Kafka allows any text; control characters would only make a mess of logs and tables.
+bool is_group_name(std::string_view name) {
+  return !name.empty() && name.size() <= 249 &&
+         std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+}
+
+void read_from(QueryReader& query, service::StartCommand& command) {
+  const auto from = query.text("from");
+  if (from && from->find(':') != from->npos) {
+    const auto offsets = read_offsets(*from);
+    if (offsets)
+      command.offsets = *offsets;
+    else
+      query.wrong("from", "must be committed, latest, earliest, or offsets by partition such as 0:123,1:456");
+  } else if (const auto choice = query.choice("from", kFrom)) {
+    command.from = static_cast<service::StartFrom>(*choice);
+  }
+  const auto group = query.text("group");
+  if (!group) return;
+  command.group = *group;
+  if (!is_group_name(*group)) query.wrong("group", "must be the name of a consumer group");
+  if (from && command.from != service::StartFrom::Committed)
+    query.wrong("group", "goes with from=committed only: it says where the trigger begins");
 }
 
 Result<service::StartCommand> read_start(const Request& request, std::optional<Version> version) {
@@ -62,13 +106,12 @@ Result<service::StartCommand> read_start(const Request& request, std::optional<V
   service::StartCommand command{request.parameter("pipeline_id"), version, std::nullopt};
   const auto from = query.text("from");
   const bool unserved = query.text("dry_run") || (from && is_known_from(*from));
-  if (!unserved)
-    if (const auto choice = query.choice("from", kFrom)) command.from = static_cast<service::StartFrom>(*choice);
+  if (!unserved) read_from(query, command);
   RETURN_IF_ERROR(query.status());
   if (unserved)
     return fail(ErrorCode::Unsupported,
-                "This server starts from committed, latest or earliest only; dry_run, offsets "
-                "and times are not served yet.");
+                "This server starts from committed, latest, earliest, or offsets such as 0:123; dry_run and times are "
+                "not served yet.");
   return command;
 }
 

@@ -320,7 +320,9 @@ class FakeTriggers : public service::Triggers {
   void start(service::StartCommand command, Done<service::Started> done) override {
     const auto from = command.from ? std::to_string(static_cast<int>(*command.from)) : "-";
     const auto version = command.version ? std::to_string(command.version->value) : "-";
-    answer(fmt::format("start {} {} {}", command.pipeline_id, version, from), std::move(done), started);
+    std::string more = command.group.empty() ? "" : " group=" + command.group;
+    for (const auto& start : command.offsets) more += fmt::format(" {}:{}", start.partition, start.offset);
+    answer(fmt::format("start {} {} {}{}", command.pipeline_id, version, from, more), std::move(done), started);
   }
   void stop(const std::string& id, bool forget, Done<Nothing> done) override {
     answer(fmt::format("stop {} {}", id, forget), std::move(done), Nothing{});

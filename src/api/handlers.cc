@@ -2,9 +2,9 @@
 #include "api/handlers.h"
 
 #include <algorithm>
-#include <charconv>
 #include <fmt/format.h>
 
+#include "api/numbers.h"
 #include "base/utf8.h"
 
 namespace dhub::api {
@@ -20,10 +20,8 @@ std::string shown(std::string_view name) {
 }
 
 std::optional<Version> parse_version(std::string_view text) {
-  std::int32_t number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool good = parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size() && number > 0 && text[0] != '0';
-  return good ? std::optional<Version>(Version{number}) : std::nullopt;
+  const auto number = parse_number<std::int32_t>(text);
+  return number && text[0] != '0' ? std::optional<Version>(Version{*number}) : std::nullopt;
 }
 
 Result<PipelineVersion> find_pipeline(const HandlerContext& context, const Request& request) {

@@ -11,7 +11,7 @@ namespace {
 using Names = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 2> kPage{"limit", "token"};
-constexpr std::array<std::string_view, 3> kStart{"pipeline_version", "from", "dry_run"};
+constexpr std::array<std::string_view, 4> kStart{"pipeline_version", "from", "group", "dry_run"};
 constexpr std::array<std::string_view, 1> kDeleteEvent{"position"};
 constexpr std::array<std::string_view, 2> kStatus{"wait", "seen"};
 constexpr std::array<std::string_view, 1> kGetPipeline{"version"};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
-#include <charconv>
 #include <fmt/format.h>
 #include <limits>
 
 #include "api/handlers.h"
 #include "api/json.h"
+#include "api/numbers.h"
 #include "api/query_reader.h"
 
 namespace dhub::api {
@@ -98,14 +98,6 @@ Response state_response(PartitionId partition, Offset offset, const service::Mes
   if (state.next_attempt_at) out.field("next_attempt_at", to_rfc3339(*state.next_attempt_at));
   if (!state.last_error.empty()) out.field("last_error", state.last_error);
   return json_response(out.end_object().take());
-}
-
-template <typename T>
-std::optional<T> parse_number(std::string_view text) {
-  T number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool good = parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size() && number >= 0;
-  return good ? std::optional<T>(number) : std::nullopt;
 }
 
 }  // namespace

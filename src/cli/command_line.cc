@@ -191,11 +191,14 @@ class CommandLine {
     CLI::App* start = verb(events, "start",
                            "Start a trigger, or move it to the newest version\n\nExamples:\n"
                            "  dhub events start orders --wait --timeout 30s\n"
-                           "  dhub events start orders --version 2\n  dhub events start orders --from earliest\n",
+                           "  dhub events start orders --version 2\n  dhub events start orders --from earliest\n"
+                           "  dhub events start orders --group billing\n",
                            [this](Session& session) { return run_start(session); });
     required(start, "ID", start_.id, "Pipeline");
     start->add_option("--version", start_.version, "Run this version (default: the newest)");
-    start->add_option("--from", start_.from, "committed (default), earliest or latest: where in the topic to begin");
+    start->add_option("--from", start_.from,
+                      "committed (default), earliest, latest, or offsets (0:123,1:45): where in the topic to begin");
+    start->add_option("--group", start_.group, "Begin where this consumer group of the Kafka cluster stands");
     start->add_flag("--wait", start_.wait, "Return when events would be executed");
     start->add_option("--timeout", start_timeout_, "Longest wait with --wait")->capture_default_str();
     const auto with_id = [&](const char* name, const char* about, VerbResult (*run)(Session&, const std::string&)) {

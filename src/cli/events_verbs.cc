@@ -113,6 +113,7 @@ VerbResult events_start(Session& session, const StartOptions& options) {
   Call call{.method = "POST", .path = {"events", options.id}, .next_on_not_found = "dhub pipelines list"};
   if (!options.version.empty()) call.query.emplace_back("pipeline_version", options.version);
   if (!options.from.empty()) call.query.emplace_back("from", options.from);
+  if (!options.group.empty()) call.query.emplace_back("group", options.group);
   const auto reply = session.api.call(call);
   if (!reply) return tl::unexpected(reply.error());
   const auto backlog = reply->headers.find("x-backlog");

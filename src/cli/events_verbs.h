@@ -13,6 +13,7 @@ struct StartOptions {
   std::string id;
   std::string version;  // empty: the newest
   std::string from;     // empty: committed
+  std::string group;    // empty: none
   bool wait = false;    // until ready
   Duration timeout = std::chrono::seconds(60);
 };

@@ -84,6 +84,12 @@ Status validate(const TopicSettings& settings) {
   return {};
 }
 
+const PartitionRange* find_range(const Topic& topic, PartitionId partition) {
+  for (const auto& range : topic.partitions)
+    if (range.partition == partition) return &range;
+  return nullptr;
+}
+
 PartitionId partition_of(std::string_view key, std::int32_t partitions) {
   CHECK(partitions > 0);
   return PartitionId{static_cast<std::int32_t>((murmur2(key) & 0x7fffffffU) % static_cast<std::uint32_t>(partitions))};

@@ -54,6 +54,9 @@ struct Topic {
   std::string cluster = {};  // empty: a topic of the embedded log
 };
 
+// None when it has no such partition.
+[[nodiscard]] const PartitionRange* find_range(const Topic& topic, PartitionId partition);
+
 // Where a published message stands.
 struct Placement {
   PartitionId partition{};

@@ -78,8 +78,8 @@ class EventLog {
   // A log that others look at too is told how far the work has come, as the offsets of a consumer group. Never blocks,
   // may be late or lost, is never ahead of what the journal has stored. The embedded log ignores it.
   virtual void note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) = 0;
-  // The offsets that a consumer group of the log has committed; empty when it has none. Unsupported in the embedded
-  // log.
+  // The offsets that a consumer group of the log has committed; empty when it has none. Conflict while members of the
+  // group are reading. InvalidArgument in the embedded log, which has no groups. May wait for a network.
   virtual Result<std::vector<StartOffset>> group_offsets(TopicUid topic, const std::string& group) const = 0;
 };
 

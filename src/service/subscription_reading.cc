@@ -143,8 +143,7 @@ Result<Subscription::Chunk> Subscription::chunk_of(PartitionId partition, Offset
   if (gap || records.empty()) {
     const auto topic = world_.event_log.topic(spec_.trigger.topic);
     if (!topic) return fail(note_read_error(partition, topic.error()));
-    for (const auto& range : topic->partitions)
-      if (range.partition == partition) start = range.start;
+    if (const PartitionRange* range = find_range(*topic, partition)) start = range->start;
   }
   if (read_errors_.erase(partition) > 0)
     log(LogLevel::Info, "reading again", {{"partition", fmt::format("{}", partition)}});

@@ -60,9 +60,7 @@ TriggerStatus Subscription::status() const {
     partition.partition = id;
     partition.cursor = view.cursor;
     partition.end = view.next_read;
-    if (topic)
-      for (const auto& range : topic->partitions)
-        if (range.partition == id) partition.end = range.end;
+    if (const PartitionRange* range = topic ? find_range(*topic, id) : nullptr) partition.end = range->end;
     partition.lag = std::max<std::int64_t>(partition.end.value - view.cursor.value, 0);
     partition.waiting =
         view.waiting + std::max<std::int64_t>(partition.end.value - view.next_read.value, 0);  // and those not read

@@ -24,6 +24,27 @@ std::int64_t backlog_of(const std::vector<StartOffset>& cursors, const Topic& to
   return backlog;
 }
 
+// Where a partition is in both, the offset of `given` counts.
+void set_offsets(std::vector<StartOffset>& offsets, const std::vector<StartOffset>& given) {
+  for (const auto& [partition, offset] : given)
+    for (auto& known : offsets)
+      if (known.partition == partition) known.offset = offset;
+}
+
+Status check_offsets(const std::vector<StartOffset>& offsets, const Topic& topic) {
+  for (const auto& [partition, offset] : offsets) {
+    const PartitionRange* range = find_range(topic, partition);
+    if (range == nullptr)
+      return fail(ErrorCode::InvalidArgument, fmt::format("Topic '{}' has no partition {}; it has {}, from 0 on.",
+                                                          topic.name, partition, topic.partitions.size()));
+    if (offset > range->end)
+      return fail(ErrorCode::InvalidArgument,
+                  fmt::format("Partition {} of topic '{}' ends at {}, so nothing can begin at {}.", partition,
+                              topic.name, range->end, offset));
+  }
+  return {};
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_log, Journal& journal,
@@ -124,17 +145,35 @@ Result<Supervisor::StartPlan> Supervisor::plan_start(StartCommand command) const
                     version.id, version.version));
   ASSIGN_OR_RETURN(plan.topic, world_.event_log.ensure_topic(*plan.definition.options.event));
   plan.command = std::move(command);
+  RETURN_IF_ERROR(adopt_group(plan));
+  RETURN_IF_ERROR(check_offsets(plan.command.offsets, plan.topic));
   return plan;
+}
+
+// People come over from a consumer of theirs: where it stood the trigger begins, once. A position of the trigger's own
+// is newer, so a start that is repeated takes nothing back.
+Status Supervisor::adopt_group(StartPlan& plan) const {
+  const std::string& group = plan.command.group;
+  if (group.empty()) return {};
+  ASSIGN_OR_RETURN(const auto cursors, catalog_.cursors(plan.version.uid, plan.topic.uid));
+  if (!cursors.empty()) return {};
+  ASSIGN_OR_RETURN(plan.adopted, world_.event_log.group_offsets(plan.topic.uid, group));
+  if (plan.adopted.empty())
+    return fail(ErrorCode::NotFound,
+                fmt::format("Group '{}' has committed no offset of topic '{}', so there is nothing to go on from. Is "
+                            "the name right? Else start with from=earliest or from=latest.",
+                            group, plan.topic.name));
+  return {};
 }
 
 void Supervisor::start_now(StartPlan& plan, const Done<Started>& done) {
   if (shutting_down_) return done(fail(ErrorCode::Cancelled, "The server is stopping; try again when it is back."));
   const auto from = plan.command.from;
-  const bool seek = from == StartFrom::Latest || from == StartFrom::Earliest;
+  const bool seek = from == StartFrom::Latest || from == StartFrom::Earliest || !plan.command.offsets.empty();
   const auto stored = start_durably(plan, seek);
   if (!stored) return done(fail(stored.error()));
   const Trigger& trigger = stored->trigger;
-  Started started{trigger, stored->resumed, backlog_of(stored->cursors, plan.topic)};
+  Started started{trigger, stored->resumed || !plan.adopted.empty(), backlog_of(stored->cursors, plan.topic)};
   logger_.info("trigger started", {{"pipeline", trigger.pipeline_id},
                                    {"version", fmt::format("{}", trigger.version)},
                                    {"generation", fmt::format("{}", trigger.generation)},
@@ -159,14 +198,15 @@ Result<StartTrigger> Supervisor::start_request(const StartPlan& plan, bool seek)
   request.topic = topic.uid;
   if (!topic.cluster.empty()) request.elsewhere = topic;
   request.seek = seek;
+  ASSIGN_OR_RETURN(const auto cursors, catalog_.cursors(plan.version.uid, topic.uid));
   bool from_start = plan.command.from == StartFrom::Earliest;
-  if (!seek) {
-    // A partition that came after the position was made is new to it: nothing of it has been executed.
-    ASSIGN_OR_RETURN(const auto cursors, catalog_.cursors(plan.version.uid, topic.uid));
-    from_start = !cursors.empty();
-  }
+  // Of a partition that the position, or the group, does not know nothing has been executed.
+  if (!seek) from_start = !cursors.empty() || !plan.adopted.empty();
   for (const auto& range : topic.partitions)
     request.initial.push_back({range.partition, from_start ? range.start : range.end});
+  if (!plan.command.offsets.empty()) set_offsets(request.initial, cursors);
+  set_offsets(request.initial, plan.command.offsets);
+  set_offsets(request.initial, plan.adopted);
   return request;
 }
 

@@ -78,6 +78,7 @@ class Supervisor final : public Triggers {
     PipelineVersion version;
     Definition definition;
     Topic topic;
+    std::vector<StartOffset> adopted;  // of the consumer group
   };
 
   void post(std::function<void()> task);
@@ -86,6 +87,7 @@ class Supervisor final : public Triggers {
   void recover_now(Duration retry_delay);
   Status bring_back(const Trigger& trigger);
   Result<StartPlan> plan_start(StartCommand command) const;
+  Status adopt_group(StartPlan& plan) const;
   void start_now(StartPlan& plan, const Done<Started>& done);
   Result<StartedTrigger> start_durably(const StartPlan& plan, bool seek);
   Result<StartTrigger> start_request(const StartPlan& plan, bool seek) const;

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "model/ids.h"
 #include "model/run.h"
+#include "model/topic.h"
 #include "model/trigger.h"
 
 namespace dhub::service {
@@ -21,11 +22,14 @@ struct StartCommand {
   std::string pipeline_id;
   std::optional<Version> version;  // none: the newest
   std::optional<StartFrom> from;   // none: Committed
+  // Committed, and there is no position yet: that of this consumer group of the topic's log. Empty: the ends.
+  std::string group = {};
+  std::vector<StartOffset> offsets = {};  // begin there, whatever `from` says; partitions not named stay where they are
 };
 
 struct Started {
   Trigger trigger;
-  bool resumed = false;      // the position existed and was kept
+  bool resumed = false;      // it goes on at a position that existed: its own, or the group's
   std::int64_t backlog = 0;  // messages between the cursors and the ends
 };
 

@@ -215,7 +215,7 @@ void SimEventLog::note_cursors(TopicUid, const std::string& group, const std::ve
 
 Result<std::vector<StartOffset>> SimEventLog::group_offsets(TopicUid topic, const std::string& group) const {
   const auto found = disk_.groups.find(topic);
-  if (found == disk_.groups.end()) return fail(ErrorCode::Unsupported, "The topic's log has no consumer groups.");
+  if (found == disk_.groups.end()) return fail(ErrorCode::InvalidArgument, "The topic's log has no consumer groups.");
   const auto offsets = found->second.find(group);
   return offsets == found->second.end() ? std::vector<StartOffset>{} : offsets->second;
 }

@@ -95,7 +95,11 @@ Version SimWorld::put(const std::string& id, const std::string& options, const s
 
 Result<service::Started> SimWorld::start(const std::string& id, std::optional<service::StartFrom> from,
                                          std::optional<Version> version) {
-  return wait_for<service::Started>([&](auto done) { triggers().start({id, version, from}, std::move(done)); });
+  return start({id, version, from});
+}
+
+Result<service::Started> SimWorld::start(const service::StartCommand& command) {
+  return wait_for<service::Started>([&](auto done) { triggers().start(command, std::move(done)); });
 }
 
 Status SimWorld::stop(const std::string& id) {

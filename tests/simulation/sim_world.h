@@ -65,6 +65,7 @@ class SimWorld {
   Version put(const std::string& id, const std::string& options, const std::string& steps);
   Result<service::Started> start(const std::string& id, std::optional<service::StartFrom> from = std::nullopt,
                                  std::optional<Version> version = std::nullopt);
+  Result<service::Started> start(const service::StartCommand& command);
   Status stop(const std::string& id);
   Status pause(const std::string& id);
   Status resume(const std::string& id);

@@ -169,6 +169,26 @@ Result<std::vector<StartOffset>> Admin::group_offsets(const std::string& group, 
   return partitions_of(groups, count, what);
 }
 
+Result<std::size_t> Admin::group_members(const std::string& group) const {
+  const std::string what = fmt::format("Group '{}' cannot be looked at", group);
+  Question question(handle_->get(), RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_);
+  const char* name = group.c_str();
+  rd_kafka_DescribeConsumerGroups(handle_->get(), &name, 1, question.options(), question.queue());
+  ASSIGN_OR_RETURN(const rd_kafka_event_t* event, question.answer(what));
+  std::size_t count = 0;
+  const auto* groups = rd_kafka_DescribeConsumerGroups_result_groups(
+      rd_kafka_event_DescribeConsumerGroups_result(const_cast<rd_kafka_event_t*>(event)), &count);
+  std::size_t members = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto code = rd_kafka_error_code(rd_kafka_ConsumerGroupDescription_error(groups[i]));
+    // Newer brokers say so of a group that is not there; whether it has committed anything is another question.
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
+      return fail(to_error(code, what));
+    members += rd_kafka_ConsumerGroupDescription_member_count(groups[i]);
+  }
+  return members;
+}
+
 Status Admin::set_group_offsets(const GroupCursors& cursors) const {
   const std::string what = fmt::format("The offsets of group '{}' cannot be stored", cursors.group);
   Question question(handle_->get(), RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout_);

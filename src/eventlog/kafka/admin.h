@@ -54,6 +54,8 @@ class Admin {
   [[nodiscard]] Result<std::vector<StartOffset>> group_offsets(const std::string& group, const std::string& topic,
                                                                std::int32_t partitions) const;
   // Conflict while the group has members of its own.
+  // How many members the group has at the moment; 0 also when there is no such group.
+  [[nodiscard]] Result<std::size_t> group_members(const std::string& group) const;
   [[nodiscard]] Status set_group_offsets(const GroupCursors& cursors) const;
   [[nodiscard]] Result<ClusterDescription> describe_cluster() const;
 

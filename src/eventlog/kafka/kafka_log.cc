@@ -245,6 +245,12 @@ Result<std::vector<StartOffset>> KafkaLog::group_offsets(TopicUid topic, const s
   const auto found = described.find(foreign.name);
   if (found == described.end()) return fail(ErrorCode::NotFound, fmt::format("Topic '{}' is gone.", foreign.name));
   if (!found->second) return fail(found->second.error());
+  ASSIGN_OR_RETURN(const std::size_t members, parts_->admin.group_members(group));
+  if (members > 0)
+    return fail(ErrorCode::Conflict,
+                fmt::format("Consumers of group '{}' are still reading ({} of them): both would work on the same "
+                            "messages. Stop them, then start the trigger.",
+                            group, members));
   return parts_->admin.group_offsets(group, foreign.name, found->second->partitions);
 }
 

@@ -143,7 +143,7 @@ std::unique_ptr<TopicReader> TopicLog::open_reader(TopicUid topic, std::function
 }
 
 Result<std::vector<StartOffset>> TopicLog::group_offsets(TopicUid, const std::string&) const {
-  return fail(ErrorCode::Unsupported,
+  return fail(ErrorCode::InvalidArgument,
               "A topic of the embedded log has no consumer groups; start without `group`, the position is kept here.");
 }
 

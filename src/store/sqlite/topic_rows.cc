@@ -44,12 +44,6 @@ Result<Topic> only_topic(Connection& db, Query row, const std::string& what) {
 
 }  // namespace
 
-const PartitionRange* find_range(const Topic& topic, PartitionId partition) {
-  for (const auto& range : topic.partitions)
-    if (range.partition == partition) return &range;
-  return nullptr;
-}
-
 Result<Topic> find_topic(Connection& db, const std::string& name) {
   return only_topic(db,
                     db.query("SELECT " DHUB_TOPIC_COLUMNS

@@ -12,9 +12,6 @@
 // Rows of topics and partitions. Reads work on any connection, changes on the writer's, inside its transaction.
 namespace dhub::store {
 
-// None when it has no such partition.
-[[nodiscard]] const PartitionRange* find_range(const Topic& topic, PartitionId partition);
-
 // These know the store's own topics only: topic_registry.h has the others.
 [[nodiscard]] Result<Topic> find_topic(Connection& db, const std::string& name);
 [[nodiscard]] Result<Topic> find_topic(Connection& db, TopicUid uid);
