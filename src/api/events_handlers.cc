@@ -138,12 +138,9 @@ void write_conditions(const std::vector<service::Condition>& conditions, JsonWri
 void write_partitions(const std::vector<service::PartitionStatus>& partitions, JsonWriter& out) {
   out.key("partitions").begin_list();
   for (const auto& partition : partitions) {
-    out.begin_object()
-        .field("partition", partition.partition.value)
-        .field("cursor", partition.cursor.value)
-        .field("end", partition.end.value)
-        .field("lag", partition.lag)
-        .field("waiting", partition.waiting)
+    out.begin_object().field("partition", partition.partition.value).field("cursor", partition.cursor.value);
+    if (partition.end_known) out.field("end", partition.end.value).field("lag", partition.lag);
+    out.field("waiting", partition.waiting)
         .field("in_flight", partition.in_flight)
         .field("retrying", partition.retrying);
     if (partition.blocked_by) out.field("blocked_by", partition.blocked_by->value);
@@ -156,7 +153,11 @@ void write_partitions(const std::vector<service::PartitionStatus>& partitions, J
 void write_summary(const service::TriggerStatus& status, JsonWriter& out) {
   const Trigger& trigger = status.trigger;
   std::int64_t lag = 0;
-  for (const auto& partition : status.partitions) lag += partition.lag;
+  bool lag_known = true;
+  for (const auto& partition : status.partitions) {
+    lag += partition.lag;
+    lag_known = lag_known && partition.end_known;
+  }
   out.field("pipeline_id", trigger.pipeline_id)
       .field("ready", status.ready)
       .field("state", to_string(trigger.desired))
@@ -165,7 +166,8 @@ void write_summary(const service::TriggerStatus& status, JsonWriter& out) {
     out.field("version", std::to_string(trigger.version.value))
         .field("topic", trigger.topic_name)
         .field("started_at", to_rfc3339(trigger.started_at));
-  out.field("lag", lag).field("in_flight", status.in_flight);
+  if (lag_known) out.field("lag", lag);
+  out.field("in_flight", status.in_flight);
   out.key("instances")
       .begin_object()
       .field("count", status.instances)

@@ -17,8 +17,8 @@ std::string status_etag(const TriggerStatus& status) {
   for (const auto& c : status.conditions)
     text += fmt::format("|{}|{}|{}|{}|{}", c.type, c.ok, c.reason, c.message, c.next_action);
   for (const auto& p : status.partitions)
-    text += fmt::format("|{}:{}:{}:{}:{}:{}:{}", p.partition, p.cursor, p.end, p.waiting, p.in_flight, p.retrying,
-                        p.blocked_by ? p.blocked_by->value : -1);
+    text += fmt::format("|{}:{}:{}:{}:{}:{}:{}", p.partition, p.cursor, p.end_known ? p.end.value : -1, p.waiting,
+                        p.in_flight, p.retrying, p.blocked_by ? p.blocked_by->value : -1);
   return fmt::format("{:016x}", std::hash<std::string>{}(text));
 }
 

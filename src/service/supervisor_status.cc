@@ -20,6 +20,10 @@ TriggerStatus Supervisor::idle_status(const Trigger& trigger) const {
   status.trigger = trigger;
   const auto topic = world_.event_log.topic(trigger.topic);
   const auto cursors = catalog_.cursors(trigger.pipeline, trigger.topic);
+  if (!topic && cursors) {
+    for (const auto& cursor : *cursors)
+      status.partitions.push_back({.partition = cursor.partition, .cursor = cursor.offset, .end_known = false});
+  }
   if (topic && cursors) {
     for (const auto& range : topic->partitions) {
       PartitionStatus partition;

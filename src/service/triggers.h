@@ -45,12 +45,13 @@ struct Condition {
 struct PartitionStatus {
   PartitionId partition{};
   Offset cursor{};
+  bool end_known = true;  // false: end and lag say nothing, because the topic's cluster has not been reached yet
   Offset end{};
   std::int64_t lag = 0;
   std::int64_t waiting = 0;  // read, not begun
   std::int64_t in_flight = 0;
   std::int64_t retrying = 0;
-  std::optional<Offset> blocked_by;  // the unfinished offset that keeps a full window from moving
+  std::optional<Offset> blocked_by = {};  // the unfinished offset that keeps a full window from moving
 };
 
 struct TriggerStatus {

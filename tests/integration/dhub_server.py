@@ -145,7 +145,9 @@ class Server:
 
 
 def lag(status):
-    return sum(p["lag"] for p in status["partitions"])
+    """None while it is not known: the topic's cluster has not been reached yet."""
+    lags = [p.get("lag") for p in status["partitions"]]
+    return None if not lags or None in lags else sum(lags)
 
 
 def instances(status):

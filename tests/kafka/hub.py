@@ -112,9 +112,10 @@ class Pipeline:
 def group_offsets(broker, group):
     """None while the broker itself does not know them yet."""
     from client import kafka  # only who looks needs kafka-python
+    not_yet = ("CoordinatorLoadInProgressError", "CoordinatorNotAvailableError", "NotCoordinatorError")
     try:
         return broker.client.group_offsets(group)
-    except kafka.errors.CoordinatorLoadInProgressError:
+    except tuple(getattr(kafka.errors, name) for name in not_yet):
         return None
 
 

@@ -104,6 +104,24 @@ TEST_F(ForeignTopicTest, WhatKeepsItFromLoadingIsToldByItsKind) {
   world_.disk.faults.refuse_topic.reset();
 }
 
+TEST_F(ForeignTopicTest, WhileTheEndIsNotKnownNoLagIsTold) {
+  start("p");
+  append(0, "a");
+  append(0, "b");
+  ASSERT_TRUE(world_.run_until_drained("p"));
+  ASSERT_TRUE(world_.shut_down(1s));
+  world_.disk.faults.refuse_topic = Error{ErrorCode::Unavailable, "away"};
+  world_.boot();
+  ASSERT_TRUE(world_.run_for(1s));
+  ASSERT_EQ(status("p").partitions.size(), 1U);
+  EXPECT_EQ(status("p").partitions[0].cursor, Offset{2});
+  EXPECT_FALSE(status("p").partitions[0].end_known);
+  world_.disk.faults.refuse_topic.reset();
+  ASSERT_TRUE(world_.run_until([&] { return status("p").ready; }));
+  EXPECT_TRUE(status("p").partitions[0].end_known);
+  EXPECT_EQ(status("p").partitions[0].end, Offset{2});
+}
+
 TEST_F(ForeignTopicTest, AJournalThatCannotBeReadIsNotTheLogsFault) {
   start("p");
   ASSERT_TRUE(world_.shut_down(1s));
