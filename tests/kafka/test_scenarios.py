@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens to topics in Kafka while triggers listen on them, and what dhub makes of it."""
+import shutil
+
 import pytest
-from hub import Pipeline, cursors_of
+from hub import Pipeline, cursors_of, group_offsets, kafka_server, poll
 
 
 @pytest.fixture
@@ -53,6 +55,86 @@ def test_a_topic_that_is_replaced_at_once_is_another(kafka, trigger, topic, befo
     kafka.client.produce_many(topic, [b"new"] * 200)
     trigger.wait_source("TopicReplaced")
     assert trigger.values() == ["old"] * before
+
+
+def replace_topic(kafka, topic, values):
+    kafka.client.delete_topic(topic)
+    kafka.client.create_topic(topic)
+    kafka.client.produce_many(topic, values)
+
+
+def test_a_topic_that_went_while_the_server_was_down_is_gone(kafka, own_hub, topic, tmp_path):
+    trigger = Pipeline(own_hub, topic, tmp_path).start()
+    assert own_hub.terminate() == 0
+    kafka.client.delete_topic(topic)
+    own_hub.start()
+    trigger.wait_source("TopicGone")
+
+
+@pytest.mark.parametrize("new", [1, 50])
+def test_a_topic_that_was_replaced_while_the_server_was_down_is_another(kafka, own_hub, topic, tmp_path, new):
+    trigger = Pipeline(own_hub, topic, tmp_path).start()
+    kafka.client.produce_many(topic, [b"old"] * 10)
+    trigger.wait_at(10)
+    assert own_hub.terminate() == 0
+    replace_topic(kafka, topic, [b"new"] * new)
+    own_hub.start()
+    condition = trigger.wait_source("TopicReplaced")
+    assert "Start the trigger again" in condition["next_action"]
+    assert trigger.values() == ["old"] * 10
+    trigger.start("?from=earliest")
+    trigger.wait_at(new)
+    assert trigger.values() == ["old"] * 10 + ["new"] * new
+
+
+def test_a_start_after_a_stop_begins_anew_on_the_topic_that_has_the_name(kafka, trigger, topic):
+    trigger.start()
+    kafka.client.produce_many(topic, [b"old"] * 10)
+    trigger.wait_at(10)
+    trigger.stop()
+    replace_topic(kafka, topic, [b"passed"] * 3)
+    trigger.start()  # nothing is committed on this topic, so it begins at its end
+    kafka.client.produce_many(topic, [b"new"] * 20)
+    trigger.wait_at(23)
+    assert trigger.values() == ["old"] * 10 + ["new"] * 20
+    assert trigger.state(0) == "skipped" and trigger.state(22) == "succeeded"
+
+
+def test_the_group_of_a_replaced_topic_is_not_told_the_old_cursors(kafka, trigger, topic):
+    trigger.start()
+    kafka.client.produce_many(topic, [b"old"] * 10)
+    trigger.wait_group(kafka, 10)
+    kafka.client.produce_many(topic, [b"old"] * 10)
+    trigger.wait(lambda s: cursors_of(s) == {0: 20}, "the second half")
+    replace_topic(kafka, topic, [b"new"])  # before the group has heard of it
+    trigger.wait_source("TopicReplaced")
+    trigger.start("?from=earliest")
+    trigger.wait_at(1)
+    told = []
+    poll(lambda: told.append(group_offsets(kafka, f"dhub.{trigger.id}")) or told[-1], lambda found: found == {(topic, 0): 1})
+    assert all(found in (None, {}, {(topic, 0): 0}, {(topic, 0): 1}) for found in told), told
+
+
+def test_a_log_that_has_lost_its_end_stops_the_trigger(brokers, version, tmp_path):
+    """As after an unclean election: the topic is the same and ends before the cursor."""
+    broker = brokers(version)
+    server = kafka_server(tmp_path, broker).start()
+    try:
+        topic = broker.client.create_topic()
+        trigger = Pipeline(server, topic, tmp_path).start()
+        broker.client.produce_many(topic, [b"lost"] * 5)
+        trigger.wait_at(5)
+        broker.kill9()
+        shutil.rmtree(broker.directory / "data" / f"{topic}-0")
+        broker.start()
+        condition = trigger.wait_source("LogTruncated")
+        assert "from=earliest" in condition["next_action"]
+        broker.client.produce_many(topic, [b"new"] * 2)
+        trigger.start("?from=earliest")
+        trigger.wait_at(2)
+        assert trigger.values() == ["lost"] * 5 + ["new"] * 2
+    finally:
+        server.close()
 
 
 def test_one_of_many_idle_triggers_is_woken(kafka, hub, tmp_path):

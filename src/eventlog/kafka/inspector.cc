@@ -44,8 +44,7 @@ void Inspector::run(std::function<void()> task) {
   wake_.notify_one();
 }
 
-void Inspector::note_cursors(const std::string& topic, const std::string& group,
-                             const std::vector<StartOffset>& cursors) {
+void Inspector::note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) {
   std::lock_guard lock(mutex_);
   if (cursors_.size() >= kMostGroups && !cursors_.contains({group, topic})) return;
   Cursors& kept = cursors_[{group, topic}];
@@ -156,19 +155,28 @@ void Inspector::tell_groups() {
     cursors.swap(cursors_);
   }
   for (const auto& [key, offsets] : cursors) {
-    GroupCursors group{key.first, key.second, {}};
-    for (const auto& [partition, offset] : offsets) group.cursors.push_back({partition, offset});
-    const Status told = admin_.set_group_offsets(group);
-    if (!told) {
-      // Once more in the next round; what was noted meanwhile is newer.
-      std::lock_guard lock(mutex_);
-      cursors_[key].insert(offsets.begin(), offsets.end());
-    }
-    if (std::exchange(refused_[key.first], !told) == !told) continue;
-    log_(told ? LogLevel::Info : LogLevel::Warn,
-         told ? "the consumer group's offsets are stored again" : "the consumer group's offsets are not stored",
-         {{"cluster", cluster_}, {"group", key.first}, {"error", told ? "" : told.error().message}});
+    const auto& [group, uid] = key;
+    const auto view = table_.find(uid);
+    const auto named = view ? table_.find(view->name) : std::nullopt;
+    // The offsets of one topic would lie about another.
+    if (!named || named->uid != uid || (view->error && view->error->code == ErrorCode::Conflict)) continue;
+    tell_group(group, *view, offsets);
   }
+}
+
+void Inspector::tell_group(const std::string& group, const TopicView& topic, const Cursors& cursors) {
+  GroupCursors told_of{group, topic.name, {}};
+  for (const auto& [partition, offset] : cursors) told_of.cursors.push_back({partition, offset});
+  const Status told = admin_.set_group_offsets(told_of);
+  if (!told) {
+    // Once more in the next round; what was noted meanwhile is newer.
+    std::lock_guard lock(mutex_);
+    cursors_[{group, topic.uid}].insert(cursors.begin(), cursors.end());
+  }
+  if (std::exchange(refused_[group], !told) == !told) return;
+  log_(told ? LogLevel::Info : LogLevel::Warn,
+       told ? "the consumer group's offsets are stored again" : "the consumer group's offsets are not stored",
+       {{"cluster", cluster_}, {"group", group}, {"error", told ? "" : told.error().message}});
 }
 
 }  // namespace dhub::kafka

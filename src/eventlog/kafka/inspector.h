@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -35,9 +36,12 @@ class Inspector {
   void stop();
   // A round at once instead of in a second; listeners of the topic hear when it is done.
   void look_at(TopicUid uid);
+  // The number of the latest round that has begun; what it finds may be from before this call.
+  [[nodiscard]] std::uint64_t rounds_begun() const { return rounds_; }
   // Somewhen soon, on the inspector's thread. Dropped after stop().
   void run(std::function<void()> task);
-  void note_cursors(const std::string& topic, const std::string& group, const std::vector<StartOffset>& cursors);
+  // Dropped when another topic has the name by then.
+  void note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors);
 
  private:
   void loop(const std::stop_token& token);
@@ -48,8 +52,9 @@ class Inspector {
   void tell_groups();
   [[nodiscard]] Error replaced(const std::string& topic) const;
 
-  using GroupKey = std::pair<std::string, std::string>;  // group, topic
+  using GroupKey = std::pair<std::string, TopicUid>;
   using Cursors = std::map<PartitionId, Offset>;
+  void tell_group(const std::string& group, const TopicView& topic, const Cursors& cursors);
 
   const std::string cluster_;
   const Admin admin_;
@@ -66,7 +71,7 @@ class Inspector {
   std::vector<TopicUid> waiting_;  // for the round that is asked for
   std::vector<std::function<void()>> tasks_;
   std::map<GroupKey, Cursors> cursors_;  // to be told
-  std::uint64_t rounds_ = 0;
+  std::atomic<std::uint64_t> rounds_ = 0;
   std::jthread thread_;
 };
 

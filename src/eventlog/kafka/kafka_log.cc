@@ -233,10 +233,7 @@ std::unique_ptr<TopicReader> KafkaLog::open_reader(TopicUid topic, std::function
 }
 
 void KafkaLog::note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) {
-  const auto view = parts_->table.find(topic);
-  // Another topic has the name: its group must not be told of these.
-  if (view && !view->name.empty() && !(view->error && view->error->code == ErrorCode::Conflict))
-    parts_->inspector.note_cursors(view->name, group, cursors);
+  parts_->inspector.note_cursors(topic, group, cursors);
 }
 
 Result<std::vector<StartOffset>> KafkaLog::group_offsets(TopicUid topic, const std::string& group) const {

@@ -133,6 +133,9 @@ Result<ReadResult> Reader::result_of(Part& part, const TopicView& view, Feed::Ta
     case Feed::State::Failed:
       part.error = to_error(taken.error, fmt::format("Topic '{}' cannot be read", view.name));
       part.again = read_clocks().mono + kBeginAnew;
+      // Others must not begin anew on what may be another topic by now, until somebody has looked.
+      if (part.error->code == ErrorCode::NotFound || part.error->code == ErrorCode::Conflict)
+        table_.set_error(uid_, *part.error, inspector_.rounds_begun());
       inspector_.look_at(uid_);
       if (any) return ReadResult{std::move(taken.batch), taken.next, true};
       return fail(*part.error);

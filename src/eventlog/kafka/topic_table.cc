@@ -23,8 +23,10 @@ std::optional<TopicView> TopicTable::find(const std::string& name) const {
 void TopicTable::put(TopicView view) {
   std::lock_guard lock(mutex_);
   const TopicUid uid = view.uid;
-  by_name_[view.name] = uid;
   const auto before = views_.find(uid);
+  // A reader has learnt more since that round began.
+  if (before != views_.end() && before->second.error && view.round > 0 && view.round <= before->second.round) return;
+  by_name_[view.name] = uid;
   const auto same_end = [](const PartitionRange& a, const PartitionRange& b) { return a.end == b.end; };
   const bool news = before == views_.end() || before->second.error.has_value() != view.error.has_value() ||
                     before->second.raised ||

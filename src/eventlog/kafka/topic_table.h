@@ -37,7 +37,8 @@ class TopicTable {
   // The partition of the topic that has the name now is known to reach up to `end`, before an inspection sees it: what
   // was just published or read counts at once.
   void raise_end(const std::string& name, PartitionId partition, Offset end);
-  // Listeners of the topic hear of it when the error is another kind than before.
+  // Stays until a later round than `round` finds the topic in order. Listeners of the topic hear of it when the error
+  // is another kind than before.
   void set_error(TopicUid uid, Error error, std::uint64_t round);
 
   std::uint64_t add_listener(TopicUid uid, std::function<void()> on_news);

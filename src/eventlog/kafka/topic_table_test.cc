@@ -81,5 +81,20 @@ TEST(TopicTable, ListenersHearOfEachInspectionThatBringsNews) {
   EXPECT_EQ(heard, 6);
 }
 
+TEST(TopicTable, AnErrorStaysUntilALaterRoundFindsTheTopicInOrder) {
+  TopicTable table;
+  const auto seen_in = [](std::uint64_t round) {
+    TopicView view = view_of(1, {5});
+    view.round = round;
+    return view;
+  };
+  table.put(seen_in(3));
+  table.set_error(TopicUid{1}, Error{ErrorCode::Conflict, "another topic"}, 4);
+  table.put(seen_in(4));  // had begun before
+  EXPECT_TRUE(table.find(TopicUid{1})->error);
+  table.put(seen_in(5));
+  EXPECT_FALSE(table.find(TopicUid{1})->error);
+}
+
 }  // namespace
 }  // namespace dhub::kafka
