@@ -5,6 +5,7 @@ holds, every offset ends in a final state, and the group is never told more than
 DHUB_KILL_MESSAGES and DHUB_KILLS (of each kind) make it longer."""
 import bisect
 import collections
+import contextlib
 import http.client
 import json
 import os
@@ -76,9 +77,10 @@ class Publisher(threading.Thread):
             return 0
 
     def disconnect(self):
-        if self.producer is not None:
-            self.producer.close(0)
-            self.producer = None
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            with contextlib.suppress(kafka_python.errors.KafkaError):  # what it did not send is sent again
+                producer.close(0)
 
     def connect(self):
         return kafka_python.KafkaProducer(bootstrap_servers=self.broker.address(), acks="all", linger_ms=5,

@@ -28,8 +28,11 @@ int in_ms(Duration duration) {
 // One question: its options, the queue that it is answered on, the answer.
 class Question {
  public:
-  Question(rd_kafka_t* rk, rd_kafka_admin_op_t kind, Duration timeout)
-      : timeout_ms_(in_ms(timeout)), queue_(rd_kafka_queue_new(rk)), options_(rd_kafka_AdminOptions_new(rk, kind)) {
+  Question(Handle& handle, rd_kafka_admin_op_t kind, Duration timeout)
+      : handle_(handle),
+        timeout_ms_(in_ms(timeout)),
+        queue_(rd_kafka_queue_new(handle.get())),
+        options_(rd_kafka_AdminOptions_new(handle.get(), kind)) {
     std::array<char, 128> why{};
     rd_kafka_AdminOptions_set_request_timeout(options_.get(), timeout_ms_, why.data(), why.size());
   }
@@ -40,13 +43,22 @@ class Question {
   Result<const rd_kafka_event_t*> answer(const std::string& what) {
     // A little longer than the request may take, so that it is the request that says why.
     event_.reset(rd_kafka_queue_poll(queue_.get(), timeout_ms_ + 500));
-    if (!event_) return fail(to_error(RD_KAFKA_RESP_ERR__TIMED_OUT, what, "no broker has answered in time"));
-    if (const auto error = rd_kafka_event_error(event_.get()); error != RD_KAFKA_RESP_ERR_NO_ERROR)
+    const auto error = event_ ? rd_kafka_event_error(event_.get()) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (error == RD_KAFKA_RESP_ERR__TIMED_OUT || error == RD_KAFKA_RESP_ERR__TRANSPORT)
+      return fail(nobody_answers(what));
+    handle_.note_answer();
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
       return fail(to_error(error, what, rd_kafka_event_error_string(event_.get())));
     return event_.get();
   }
 
  private:
+  [[nodiscard]] Error nobody_answers(const std::string& what) const {
+    if (const auto trouble = handle_.trouble()) return to_error(trouble->code, what, trouble->text);
+    return to_error(RD_KAFKA_RESP_ERR__TIMED_OUT, what, "no broker has answered in time");
+  }
+
+  Handle& handle_;
   int timeout_ms_;
   Queue queue_;
   Options options_;
@@ -103,7 +115,7 @@ Result<Admin::Descriptions> Admin::describe(const std::vector<std::string>& topi
   if (topics.empty()) return found;
   std::vector<const char*> names;
   for (const auto& topic : topics) names.push_back(topic.c_str());
-  Question question(handle_->get(), RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout_);
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout_);
   rd_kafka_TopicCollection_t* collection = rd_kafka_TopicCollection_of_topic_names(names.data(), names.size());
   rd_kafka_DescribeTopics(handle_->get(), collection, question.options(), question.queue());
   rd_kafka_TopicCollection_destroy(collection);
@@ -119,7 +131,7 @@ Result<Admin::Descriptions> Admin::describe(const std::vector<std::string>& topi
 Result<Admin::Offsets> Admin::offsets(const Partitions& partitions, LogEdge edge) const {
   Offsets found;
   if (partitions.empty()) return found;
-  Question question(handle_->get(), RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout_);
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout_);
   if (rd_kafka_error_t* error =
           rd_kafka_AdminOptions_set_isolation_level(question.options(), RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED))
     rd_kafka_error_destroy(error);
@@ -157,7 +169,7 @@ Result<std::vector<StartOffset>> Admin::group_offsets(const std::string& group, 
   std::vector<StartOffset> wanted;
   for (std::int32_t i = 0; i < partitions; ++i) wanted.push_back({PartitionId{i}, Offset{0}});
   const std::string what = fmt::format("The offsets of group '{}' cannot be read", group);
-  Question question(handle_->get(), RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_);
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_);
   const PartitionList list = list_of(topic, wanted);
   rd_kafka_ListConsumerGroupOffsets_t* request = rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), list.get());
   rd_kafka_ListConsumerGroupOffsets(handle_->get(), &request, 1, question.options(), question.queue());
@@ -171,7 +183,7 @@ Result<std::vector<StartOffset>> Admin::group_offsets(const std::string& group, 
 
 Result<std::size_t> Admin::group_members(const std::string& group) const {
   const std::string what = fmt::format("Group '{}' cannot be looked at", group);
-  Question question(handle_->get(), RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_);
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_);
   const char* name = group.c_str();
   rd_kafka_DescribeConsumerGroups(handle_->get(), &name, 1, question.options(), question.queue());
   ASSIGN_OR_RETURN(const rd_kafka_event_t* event, question.answer(what));
@@ -191,7 +203,7 @@ Result<std::size_t> Admin::group_members(const std::string& group) const {
 
 Status Admin::set_group_offsets(const GroupCursors& cursors) const {
   const std::string what = fmt::format("The offsets of group '{}' cannot be stored", cursors.group);
-  Question question(handle_->get(), RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout_);
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout_);
   const PartitionList list = list_of(cursors.topic, cursors.cursors);
   rd_kafka_AlterConsumerGroupOffsets_t* request =
       rd_kafka_AlterConsumerGroupOffsets_new(cursors.group.c_str(), list.get());
@@ -206,7 +218,7 @@ Status Admin::set_group_offsets(const GroupCursors& cursors) const {
 }
 
 Result<ClusterDescription> Admin::describe_cluster() const {
-  Question question(handle_->get(), RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, timeout_);
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, timeout_);
   rd_kafka_DescribeCluster(handle_->get(), question.options(), question.queue());
   ASSIGN_OR_RETURN(const rd_kafka_event_t* event, question.answer("The cluster cannot be reached"));
   const auto* result = rd_kafka_event_DescribeCluster_result(const_cast<rd_kafka_event_t*>(event));

@@ -76,8 +76,18 @@ void Handle::log_callback(const rd_kafka_t* rk, int level, const char* facility,
 }
 
 void Handle::error_callback(rd_kafka_t*, int code, const char* reason, void* opaque) {
-  const auto* handle = static_cast<const Handle*>(opaque);
-  if (handle->events_.on_error) handle->events_.on_error(static_cast<rd_kafka_resp_err_t>(code), reason);
+  auto* handle = static_cast<Handle*>(opaque);
+  const auto error = static_cast<rd_kafka_resp_err_t>(code);
+  // That all brokers are down says nothing about why, and comes after what does.
+  handle->trouble_.with([&](std::optional<Trouble>& trouble) {
+    if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || !trouble) trouble = Trouble{error, reason};
+  });
+  if (handle->events_.on_error) handle->events_.on_error(error, reason);
+}
+
+std::optional<Handle::Trouble> Handle::trouble() {
+  poll(0);  // what it has to tell comes by a callback
+  return trouble_.with([](const std::optional<Trouble>& trouble) { return trouble; });
 }
 
 void Handle::delivery_callback(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {

@@ -4,10 +4,12 @@
 #include <functional>
 #include <librdkafka/rdkafka.h>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/guarded.h"
 #include "base/log.h"
 #include "base/result.h"
 
@@ -39,6 +41,17 @@ class Handle {
   // Serves callbacks that wait, for at most `timeout_ms`.
   void poll(int timeout_ms) { rd_kafka_poll(rk_, timeout_ms); }
 
+  struct Trouble {
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    std::string text;
+  };
+  // Why no broker can be reached, or lets us in, as far as the client knows: requests themselves only time out.
+  [[nodiscard]] std::optional<Trouble> trouble();
+  // A broker has answered.
+  void note_answer() {
+    trouble_.with([](auto& trouble) { trouble.reset(); });
+  }
+
  private:
   explicit Handle(HandleEvents events) : events_(std::move(events)) {}
   static void log_callback(const rd_kafka_t* rk, int level, const char* facility, const char* text);
@@ -47,6 +60,7 @@ class Handle {
 
   rd_kafka_t* rk_ = nullptr;
   HandleEvents events_;
+  Guarded<std::optional<Trouble>> trouble_;
 };
 
 // Would librdkafka take these? InvalidArgument names the first property that it does not.

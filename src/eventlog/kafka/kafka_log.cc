@@ -14,6 +14,7 @@ namespace dhub::kafka {
 namespace {
 
 constexpr Duration kKeepInView = std::chrono::minutes(1);
+constexpr Duration kAskAgain = std::chrono::seconds(2);
 constexpr Duration kReadWait = std::chrono::seconds(8);
 constexpr std::size_t kMostListed = 500;
 
@@ -74,6 +75,11 @@ struct KafkaLog::Parts {
   // Asks the brokers now, and keeps the topic in view.
   Result<TopicView> look_up(const std::string& name) {
     ASSIGN_OR_RETURN(const auto described, admin.describe({name}));
+    ASSIGN_OR_RETURN(const auto description, only_one(described, name));
+    return take_in(name, description);
+  }
+
+  [[nodiscard]] Result<TopicDescription> only_one(const Admin::Descriptions& described, const std::string& name) const {
     const auto found = described.find(name);
     if (found == described.end() || (!found->second && found->second.error().code == ErrorCode::NotFound))
       return fail(
@@ -81,11 +87,14 @@ struct KafkaLog::Parts {
           fmt::format("There is no topic '{}' in the Kafka cluster '{}'. Create it with Kafka's own tools: topics "
                       "of a cluster are never made here.",
                       name, options.cluster));
-    if (!found->second) return fail(found->second.error());
+    return found->second;
+  }
+
+  Result<TopicView> take_in(const std::string& name, const TopicDescription& description) {
     TopicView view;
     view.name = name;
-    view.identity = found->second->identity;
-    ASSIGN_OR_RETURN(view.partitions, ranges(name, found->second->partitions));
+    view.identity = description.identity;
+    ASSIGN_OR_RETURN(view.partitions, ranges(name, description.partitions));
     ASSIGN_OR_RETURN(view.uid, registry.enlist(options.cluster, name, view.identity));
     table.want(view.uid, read_clocks().mono + kKeepInView);
     table.put(view);
@@ -110,6 +119,24 @@ struct KafkaLog::Parts {
     return found;
   }
 
+  // Whether the topic can be published to; on the inspector's thread. Where nobody has answered just now nobody is
+  // asked again for a moment, or many publishers of unknown topics would wait for each other.
+  Status ask_for(const std::string& name) {
+    const Instant now = read_clocks().mono;
+    if (unreachable && now < unreachable_until) return fail(*unreachable);
+    const auto described = admin.describe({name});
+    if (!described) {
+      unreachable = described.error();
+      unreachable_until = read_clocks().mono + kAskAgain;
+      return fail(described.error());
+    }
+    unreachable.reset();
+    ASSIGN_OR_RETURN(const auto description, only_one(*described, name));
+    // That a partition has no leader at the moment is for the producer to wait out.
+    (void)take_in(name, description);
+    return {};
+  }
+
   [[nodiscard]] tl::unexpected<Error> not_ours(const std::string& name) const {
     return fail(ErrorCode::Unsupported,
                 fmt::format("Topic '{}' belongs to the Kafka cluster '{}', whose topics are made, changed and deleted "
@@ -127,6 +154,8 @@ struct KafkaLog::Parts {
   Inspector inspector;
   Streams streams;
   Lookup lookup;
+  std::optional<Error> unreachable;  // this and the next: of ask_for
+  Instant unreachable_until{};
 };
 
 KafkaLog::KafkaLog(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -204,13 +233,13 @@ void KafkaLog::publish(PublishRequest request, PublishDone done) {
                      "An idempotency key is remembered for topics of the embedded log only; leave it away for a topic "
                      "of a Kafka cluster."));
   if (request.messages.empty()) return done(std::vector<Placement>{});
-  if (const auto view = parts_->table.find(request.topic); view && !view->error)
+  // An outage is for the producer to wait out, for as long as a message may take.
+  const auto view = parts_->table.find(request.topic);
+  if (view && (!view->error || view->error->code == ErrorCode::Unavailable))
     return parts_->producer.publish(request.topic, request.messages, std::move(done));
   // Whether the topic is there has to be asked first: a producer would wait for it until it gives up.
   parts_->inspector.run([parts = parts_.get(), request = std::move(request), done = std::move(done)] {
-    const auto view = parts->look_up(request.topic);
-    // That a partition has no leader at the moment is for the producer to wait out.
-    if (!view && view.error().code != ErrorCode::Unavailable) return done(fail(view.error()));
+    if (const Status there = parts->ask_for(request.topic); !there) return done(fail(there.error()));
     parts->producer.publish(request.topic, request.messages, done);
   });
 }

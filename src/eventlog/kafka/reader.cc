@@ -70,9 +70,10 @@ Result<ReadResult> Reader::stream(const TopicView& view, const PartitionRange& r
     ASSIGN_OR_RETURN(const auto settled, settle_range(part, view, range, from));
     if (settled) return *settled;
   }
-  if (part.error) {
-    if (read_clocks().mono < part.again) return fail(*part.error);
-    part.own.reset();
+  // An error is told until something comes, but the stream is begun anew only once for each.
+  if (part.again) {
+    if (read_clocks().mono < *part.again) return fail(*part.error);
+    part.again.reset();
   }
   const LiveFeeds::Key key{uid_, range.partition};
   if (part.watch.stalled(from, range.end, read_clocks().mono)) return fail(begin_anew(part, view, key, from));
@@ -131,6 +132,7 @@ Result<ReadResult> Reader::result_of(Part& part, const TopicView& view, Feed::Ta
       inspector_.look_at(uid_);
       return ReadResult{std::move(taken.batch), taken.next, any, !any};
     case Feed::State::Failed:
+      part.own.reset();
       part.error = to_error(taken.error, fmt::format("Topic '{}' cannot be read", view.name));
       part.again = read_clocks().mono + kBeginAnew;
       // Others must not begin anew on what may be another topic by now, until somebody has looked.

@@ -81,8 +81,8 @@ class Reader final : public TopicReader, private Borrower {
     std::unique_ptr<Feed> own;
     bool out_of_range = false;  // until an inspection later than `round` says where the log begins and ends
     std::uint64_t round = 0;
-    std::optional<Error> error;  // of the last read; the stream is begun anew when `again` has come
-    Instant again{};
+    std::optional<Error> error;    // of the last read, until something comes
+    std::optional<Instant> again;  // nothing is read until then
     StallWatch watch;
   };
   struct Fetched {
