@@ -9,10 +9,26 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from dhub_server import BINARY, Server  # noqa: E402
+from homes import home_of_run  # noqa: E402
+
+HOME = home_of_run()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "embedded(reason): about the embedded log, or for it alone; skipped elsewhere")
+    # kafka-python's own affair, 200 times.
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:kafka.*")
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:importlib.*")
 
 
 def pytest_report_header(config):
-    return f"binary: {BINARY}; DHUB_TEST_SEED={seed_of_run()}"
+    return f"binary: {BINARY}; topics: {HOME.name}; DHUB_TEST_SEED={seed_of_run()}"
+
+
+def pytest_runtest_setup(item):
+    mark = item.get_closest_marker("embedded")
+    if mark and HOME.name != "embedded":
+        pytest.skip(f"for the embedded log: {mark.args[0]}")
 
 
 def seed_of_run():
@@ -27,12 +43,19 @@ def seeded(request):
 
 
 @pytest.fixture
-def servers(tmp_path):
+def home():
+    """Where the topics of the test live; need(names) makes those that no call of the harness names."""
+    yield HOME
+    HOME.close()
+
+
+@pytest.fixture
+def servers(tmp_path, home):
     """Makes servers that are killed when the test ends: servers("name", arguments...)."""
     made = []
 
     def make(name="data", arguments=(), environment=None):
-        made.append(Server(tmp_path / name, arguments, environment))
+        made.append(Server(tmp_path / name, arguments, environment, home))
         return made[-1]
 
     yield make

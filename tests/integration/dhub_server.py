@@ -11,9 +11,10 @@ import subprocess
 import time
 import urllib.parse
 
+from homes import PATIENCE, EmbeddedHome, topics_of
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("DHUB_BINARY", str(ROOT / "build" / "release" / "dhub"))
-PATIENCE = float(os.environ.get("DHUB_TEST_PATIENCE", "60"))  # seconds until a wait is given up
 
 
 class Reply:
@@ -31,10 +32,11 @@ class Reply:
 class Server:
     """One `dhub serve` process on a data directory and a free loopback port."""
 
-    def __init__(self, data, arguments=(), environment=None):
+    def __init__(self, data, arguments=(), environment=None, home=None):
         self.data = pathlib.Path(data)
         self.arguments = list(arguments)
-        self.environment = environment or {}
+        self.home = home or EmbeddedHome()
+        self.environment = {**self.home.environment, **(environment or {})}
         self.process = None
         self.url = None
         self.token = None
@@ -96,6 +98,7 @@ class Server:
         return reply
 
     def create(self, pipeline):
+        self.home.need(topics_of(pipeline))
         return self.api("POST", "/pipelines/", pipeline, expect=201).json
 
     def start_trigger(self, pipeline_id, query=""):
@@ -103,6 +106,7 @@ class Server:
 
     def publish(self, topic, messages):
         """A batch of dicts as in the NDJSON form; answers their (partition, offset)s."""
+        self.home.need([topic])
         lines = "".join(json.dumps(message) + "\n" for message in messages)
         reply = self.api("POST", f"/topics/{topic}/messages", lines, expect=202,
                          headers={"Content-Type": "application/x-ndjson"})
@@ -122,7 +126,18 @@ class Server:
         return status
 
     def wait_drained(self, pipeline_id, patience=PATIENCE):
-        return self.wait_status(pipeline_id, lambda s: lag(s) == 0, patience, "an empty backlog")
+        return self.wait_status(pipeline_id, lambda s: s["partitions"] and lag(s) == 0, patience, "an empty backlog")
+
+    def metric(self, name):
+        text = self.call("GET", "/metrics").body.decode()
+        [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        return float(line.rsplit(" ", 1)[1])
+
+    def outputs(self, topic):
+        """What steps published to the first partition of a topic, each once."""
+        self.home.wait_outputs(self)
+        messages = self.api("GET", f"/topics/{topic}/messages?partition=0&offset=0&limit=500", expect=200).json["items"]
+        return self.home.without_repeats(messages)
 
     def wait_zero_instances(self, pipeline_id, patience=PATIENCE):
         return self.wait_status(pipeline_id, lambda s: instances(s) == 0, patience, "zero instances")
@@ -141,7 +156,12 @@ class Server:
                 return items
 
     def message_state(self, pipeline_id, partition, offset):
-        return self.api("GET", f"/events/{pipeline_id}/messages/{partition}/{offset}", expect=200).json
+        path, until = f"/events/{pipeline_id}/messages/{partition}/{offset}", time.monotonic() + PATIENCE
+        # 503: a server that has just started has not looked at the cluster yet.
+        while (reply := self.api("GET", path)).status == 503 and time.monotonic() < until:
+            pass
+        assert reply.status == 200, (path, reply, self.log_tail())
+        return reply.json
 
 
 def lag(status):

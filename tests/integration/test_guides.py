@@ -10,6 +10,7 @@ from dhub_server import BINARY, PATIENCE, ROOT
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What a person does by looking: waits until the server says that it serves.
 READY = "dhub events list -o json | jq -e '.items[0].ready'"
+OUT = "[ $(dhub topics read greetings -o json | grep -c Hello) -ge 2 ]"
 UNTIL_SERVING = f'timeout {PATIENCE:.0f} bash -c \'until [ -e "$0/server.json" ]; do sleep 0.05; done\' "$DHUB_DATA"\n'
 
 
@@ -30,34 +31,36 @@ def without(script, *patterns):
     return "\n".join(kept) + "\n"
 
 
-def test_first_pipeline(tmp_path):
+def test_first_pipeline(tmp_path, home):
     guide = "docs/guides/first-pipeline.md"
     (pipeline,) = [text for text in blocks(guide, "yaml") if "id: greet" in text]
     (tmp_path / "greet.yaml").write_text(pipeline)
+    home.need(["people", "greetings"])
     begin, *rest = blocks(guide)
     look = next(i for i, script in enumerate(rest) if "dhub runs get" in script)
     # A person reads on for longer than this takes.
-    rest[look] = wait_for("dhub messages get greet 0 2 -o json | jq -e '.state == \"dead_lettered\"'") + rest[look]
+    rest[look] = wait_for("dhub messages get greet 0 2 -o json | jq -e '.state == \"dead_lettered\"'") + wait_for(OUT) + rest[look]
     change = next(i for i, script in enumerate(rest) if "version 2" in script)
     rest[change] = "sed -i 's/Hello /Good morning /' greet.yaml\n" + rest[change]
     data = tmp_path / "data"
-    done = run(without(begin, "export ") + UNTIL_SERVING + "".join(rest), tmp_path, {"DHUB_DATA": str(data)})
+    done = run(without(begin, "export ") + UNTIL_SERVING + "".join(rest), tmp_path, {"DHUB_DATA": str(data), **home.environment})
     assert done.returncode == 0, done.stdout + done.stderr
     for shown in ("Hello Ada", "Hello Bob", "greeting Ada", "nobody to greet", "dead_lettered", "version 2"):
         assert shown in done.stdout + done.stderr, (shown, done.stdout, done.stderr)
 
 
-def test_readme(tmp_path):
+def test_readme(tmp_path, home):
     quickstart, by_hand, by_http, _ = blocks("README.md")
     assert quickstart.strip() == "tools/quickstart"
-    home = tmp_path / "home"
-    data = home / ".local/state/dhub"
+    person = tmp_path / "home"
+    data = person / ".local/state/dhub"
     # Only this differs from what stands there: another port than 8080, and where we are.
     by_hand = without(by_hand, "tools/build", "export PATH").replace("dhub serve &", "dhub serve --listen 127.0.0.1:0 &\n" + UNTIL_SERVING)
     # POST answers when the start is durable; a person is slower than the moment until it is ready.
     by_http = by_http.replace("\ncurl           ", "\n" + wait_for(READY) + "curl           ").replace("http://127.0.0.1:8080", "$(jq -r .url ~/.local/state/dhub/server.json)")
-    environment = {"HOME": str(home), "DHUB_DATA": str(data), "XDG_STATE_HOME": ""}
-    home.mkdir()
+    environment = {"HOME": str(person), "DHUB_DATA": str(data), "XDG_STATE_HOME": "", **home.environment}
+    home.need(["orders-topic", "orders-enriched"])
+    person.mkdir()
     done = run(by_hand + by_http, ROOT, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     squeezed = done.stdout.replace(" ", "")

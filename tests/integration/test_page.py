@@ -74,5 +74,6 @@ def test_javascript_workflow_of_the_page_works(server, tmp_path):
     assert node, "node is needed for the page's JavaScript example: tools/setup installs it"
     script = tmp_path / "page.mjs"
     script.write_text(JAVASCRIPT)
+    server.home.need(["orders-topic"])
     out = subprocess.run([node, str(script), server.url, server.token], check=True, capture_output=True, text=True, timeout=60).stdout
     assert out.split() == ["201", "Event", "ready:", "true"]

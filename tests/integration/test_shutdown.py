@@ -86,6 +86,7 @@ def small_disk(tmp_path):
     libc.umount2(str(folder).encode(), 2)
 
 
+@pytest.mark.embedded("topics in Kafka take no room in the data directory")
 def test_a_full_disk_answers_507_and_recovers(small_disk, servers, record):
     server = servers(str(small_disk / "data")).start()
     server.create(slow(record, 0))
