@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Kafka broker on loopback, for one test or for one run.
 
-tests/kafka/broker.py VERSION DIRECTORY    runs one by hand until it is interrupted; prints its addresses
+tests/kafka/broker.py VERSION DIRECTORY        runs one by hand until it is interrupted; prints its addresses
+tests/kafka/broker.py VERSION -- COMMAND...    runs one as long as the command runs, which finds it by DHUB_TEST_KAFKA
+                                               and, for tests/integration, by DHUB_TEST_TOPICS
 """
 import ctypes
 import hashlib
@@ -218,9 +220,27 @@ def _class_archive(version):
     return archive
 
 
+def _run_with(version, command):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="kafka-") as directory:
+        broker = Broker(version, directory).start()
+        try:
+            address = broker.address()
+            environment = {**os.environ, "DHUB_TEST_KAFKA": address, "DHUB_TEST_TOPICS": f"kafka:{address}"}
+            code = subprocess.run(command, env=environment, check=False).returncode
+            if not broker.running():
+                print(f"the broker has ended:\n{broker.log_tail()}", file=sys.stderr)
+                return 1
+            return code if code >= 0 else 128 - code
+        finally:
+            broker.close()
+
+
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in VERSIONS:
+    if len(sys.argv) < 3 or sys.argv[1] not in VERSIONS:
         sys.exit(f"{__doc__}\nversions: {', '.join(VERSIONS)}")
+    if sys.argv[2] == "--":
+        sys.exit(_run_with(sys.argv[1], sys.argv[3:]))
     broker = Broker(sys.argv[1], sys.argv[2], LISTENERS, acls=True).start()
     print(json.dumps({name: broker.settings(name) for name in broker.listeners}, indent=2), flush=True)
     try:

@@ -82,10 +82,28 @@ class TestCluster {
     rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(topic);
+    EXPECT_TRUE(is_seen(unique)) << unique;
     return unique;
   }
 
  private:
+  // A broker answers that a topic is made before it knows of it itself.
+  bool is_seen(const std::string& name) {
+    rd_kafka_topic_t* topic = rd_kafka_topic_new(rk_, name.c_str(), nullptr);
+    const Instant until = read_clocks().mono + std::chrono::seconds(20);
+    bool seen = false;
+    while (!seen && read_clocks().mono < until) {
+      const rd_kafka_metadata_t* metadata = nullptr;
+      if (rd_kafka_metadata(rk_, 0, topic, &metadata, 5'000) != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+      seen = metadata->topic_cnt == 1 && metadata->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+      for (int i = 0; seen && i < metadata->topics[0].partition_cnt; ++i)
+        seen = metadata->topics[0].partitions[i].leader >= 0;
+      rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(topic);
+    return seen;
+  }
+
   std::string bootstrap_;
   std::string mock_bootstrap_;
   rd_kafka_t* rk_ = nullptr;
