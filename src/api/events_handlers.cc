@@ -8,6 +8,7 @@
 #include "api/json.h"
 #include "api/numbers.h"
 #include "api/query_reader.h"
+#include "base/utf8.h"
 
 namespace dhub::api {
 namespace {
@@ -78,8 +79,12 @@ std::optional<std::vector<StartOffset>> read_offsets(std::string_view text) {
 
 // Kafka allows any text; control characters would only make a mess of logs and tables.
 bool is_group_name(std::string_view name) {
-  return !name.empty() && name.size() <= 249 &&
-         std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  if (name.empty() || name.size() > 249) return false;
+  while (!name.empty()) {
+    const CodePoint point = take_code_point(name);
+    if (!point.valid || is_control(point.value)) return false;
+  }
+  return true;
 }
 
 void read_from(QueryReader& query, service::StartCommand& command) {
@@ -96,7 +101,8 @@ void read_from(QueryReader& query, service::StartCommand& command) {
   const auto group = query.text("group");
   if (!group) return;
   command.group = *group;
-  if (!is_group_name(*group)) query.wrong("group", "must be the name of a consumer group");
+  if (!is_group_name(*group))
+    query.wrong("group", "must be the name of a consumer group, at most 249 bytes without control characters");
   if (from && command.from != service::StartFrom::Committed)
     query.wrong("group", "goes with from=committed only: it says where the trigger begins");
 }
@@ -119,6 +125,8 @@ Response started_response(const service::Started& started) {
   Response response = message_response("Event started successfully");
   if (started.resumed && started.backlog > 0)
     response.headers.emplace_back("X-Backlog", std::to_string(started.backlog));
+  if (started.group != service::GroupUse::None)
+    response.headers.emplace_back("X-Position", started.group == service::GroupUse::Adopted ? "group" : "own");
   return response;
 }
 

@@ -36,10 +36,29 @@ TEST_F(StartTest, WhereToBeginIsHandedOn) {
 }
 
 TEST_F(StartTest, WhatCannotBeAPlaceToBeginIsRefusedAndNothingStarts) {
-  for (const char* query :
-       {"?from=first", "?from=", "?from=0:", "?from=:1", "?from=0:1,", "?from=0:1,0:2", "?from=0:-1", "?from=-1:1",
-        "?from=0:99999999999999999999", "?from=4294967296:1", "?from=0:1x", "?from=0:1:2", "?group=", "?group=a%0Ab",
-        "?from=earliest&group=billing", "?from=0:1&group=billing", "?group=a&group=b", "?gruop=a"}) {
+  for (const char* query : {"?from=first",
+                            "?from=",
+                            "?from=0:",
+                            "?from=:1",
+                            "?from=0:1,",
+                            "?from=0:1,0:2",
+                            "?from=0:-1",
+                            "?from=-1:1",
+                            "?from=0:99999999999999999999",
+                            "?from=4294967296:1",
+                            "?from=0:1x",
+                            "?from=0:1:2",
+                            "?group=",
+                            "?group=a%0Ab",
+                            "?group=a%00b",
+                            "?group=a%7Fb",
+                            "?group=a%C2%85b",
+                            "?group=%FF%FE",
+                            "?group=%ED%A0%80",
+                            "?from=earliest&group=billing",
+                            "?from=0:1&group=billing",
+                            "?group=a&group=b",
+                            "?gruop=a"}) {
     const FakeAnswer answer = start(query);
     EXPECT_EQ(answer.status, 422) << query << answer.body;
     EXPECT_EQ(answer.code(), "invalid_argument") << query;
@@ -62,6 +81,14 @@ TEST_F(StartTest, ABacklogIsToldWhenItGoesOnSomewhere) {
   EXPECT_EQ(start("").header("x-backlog"), "");
   triggers.started.resumed = true;
   EXPECT_EQ(start("").header("x-backlog"), "7");
+}
+
+TEST_F(StartTest, WhetherTheGroupHadASayIsTold) {
+  EXPECT_EQ(start("").header("x-position"), "");
+  triggers.started.group = service::GroupUse::Adopted;
+  EXPECT_EQ(start("?group=billing").header("x-position"), "group");
+  triggers.started.group = service::GroupUse::PassedOver;
+  EXPECT_EQ(start("?group=billing").header("x-position"), "own");
 }
 
 }  // namespace

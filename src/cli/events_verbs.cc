@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 #include <ostream>
 #include <poll.h>
+#include <string>
 #include <utility>
 
 #include "cli/text.h"
@@ -107,18 +109,33 @@ void print_conditions(const Session& session, const json::value& status) {
       session.console.out << "try: " << printable(next) << '\n';
 }
 
+void tell_position(Session& session, const std::map<std::string, std::string>& headers) {
+  const auto header = [&](const char* name) {
+    const auto found = headers.find(name);
+    return found == headers.end() ? std::string() : found->second;
+  };
+  const std::string position = header("x-position");
+  if (position == "own")
+    session.note(
+        "note: the group had no say: the trigger has a position of its own and keeps it; --from 0:123,1:45 moves it");
+  if (const std::string backlog = header("x-backlog"); !backlog.empty() && backlog != "0")
+    session.note(fmt::format("note: it {}; {} messages wait",
+                             position == "group" ? "goes on where the group stood" : "resumes where it stood",
+                             backlog));
+}
+
 }  // namespace
 
 VerbResult events_start(Session& session, const StartOptions& options) {
-  Call call{.method = "POST", .path = {"events", options.id}, .next_on_not_found = "dhub pipelines list"};
+  Call call{.method = "POST", .path = {"events", options.id}};
+  // With a group it may be the group that is not found, of which the message itself says what to do.
+  if (!options.group) call.next_on_not_found = "dhub pipelines list";
   if (!options.version.empty()) call.query.emplace_back("pipeline_version", options.version);
-  if (!options.from.empty()) call.query.emplace_back("from", options.from);
-  if (!options.group.empty()) call.query.emplace_back("group", options.group);
+  if (options.from) call.query.emplace_back("from", *options.from);
+  if (options.group) call.query.emplace_back("group", *options.group);
   const auto reply = session.api.call(call);
   if (!reply) return tl::unexpected(reply.error());
-  const auto backlog = reply->headers.find("x-backlog");
-  if (backlog != reply->headers.end() && backlog->second != "0")
-    session.note(fmt::format("note: it resumes where it stood; {} messages wait", backlog->second));
+  tell_position(session, reply->headers);
   if (options.wait)
     if (const auto ready = wait_until_ready(session, options.id, options.timeout); !ready)
       return tl::unexpected(ready.error());

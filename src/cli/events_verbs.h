@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "base/time.h"
@@ -12,9 +13,10 @@ namespace dhub::cli {
 struct StartOptions {
   std::string id;
   std::string version;  // empty: the newest
-  std::string from;     // empty: committed
-  std::string group;    // empty: none
-  bool wait = false;    // until ready
+  // Sent as they are when they are given, so that a variable of a script that is not set is refused.
+  std::optional<std::string> from;   // none: committed
+  std::optional<std::string> group;  // none: not asked
+  bool wait = false;                 // until ready
   Duration timeout = std::chrono::seconds(60);
 };
 

@@ -221,6 +221,41 @@ TEST(Events, StartAsksForVersionAndPlaceAndTellsTheBacklog) {
   EXPECT_EQ(server.requests().at(0).method, "POST");
 }
 
+TEST(Events, StartWithAGroupTellsWhetherItHadASay) {
+  Guarded<std::string> position;
+  const FakeHttpServer server([&](const Request&) {
+    const std::string header = "X-Position: " + position.with([](const std::string& text) { return text; }) + "\r\n";
+    return Reply{200, R"({"message": "Event started successfully"})", header + "X-Backlog: 12\r\n"};
+  });
+  position.with([](std::string& text) { text = "group"; });
+  const Ran adopted =
+      run_program({"events", "start", "orders", "--from", "committed", "--group", "a b&c"}, server.url());
+  EXPECT_EQ(server.requests().at(0).target, "/api/v1/events/orders?from=committed&group=a%20b%26c");
+  EXPECT_NE(adopted.err.find("where the group stood; 12 messages wait"), std::string::npos) << adopted.err;
+  position.with([](std::string& text) { text = "own"; });
+  const Ran kept = run_program({"events", "start", "orders", "--group", "billing"}, server.url());
+  EXPECT_NE(kept.err.find("the group had no say"), std::string::npos) << kept.err;
+  EXPECT_EQ(kept.exit, 0);
+}
+
+// A variable of a script that is not set must not come to mean the topic's end.
+TEST(Events, AnEmptyGroupOrPlaceIsForTheServerToRefuse) {
+  const FakeHttpServer server([](const Request&) { return problem(422, "Not acceptable", "No."); });
+  EXPECT_EQ(run_program({"events", "start", "orders", "--group", ""}, server.url()).exit, 1);
+  EXPECT_EQ(run_program({"events", "start", "orders", "--from", ""}, server.url()).exit, 1);
+  EXPECT_EQ(server.requests().at(0).target, "/api/v1/events/orders?group=");
+  EXPECT_EQ(server.requests().at(1).target, "/api/v1/events/orders?from=");
+}
+
+TEST(Events, AGroupThatIsNotFoundIsNotTakenForThePipeline) {
+  const FakeHttpServer server(
+      [](const Request&) { return problem(404, "Not found", "Group g has committed nothing."); });
+  const Ran ran = run_program({"events", "start", "orders", "--group", "g"}, server.url());
+  EXPECT_EQ(ran.exit, 3);
+  EXPECT_NE(ran.err.find("Group g has committed nothing."), std::string::npos);
+  EXPECT_EQ(ran.err.find("pipelines list"), std::string::npos) << ran.err;
+}
+
 TEST(Events, TheMissingOptionIsExplainedAndNotRetried) {
   const FakeHttpServer server([](const Request&) {
     return problem(500, "Event option missing", "Pipeline a has none.", R"(, "code": "event_option_missing")");

@@ -27,10 +27,14 @@ struct StartCommand {
   std::vector<StartOffset> offsets = {};  // begin there, whatever `from` says; partitions not named stay where they are
 };
 
+// Whether a group that the command names had a say.
+enum class GroupUse { None, Adopted, PassedOver };  // PassedOver: the trigger has a position of its own, and keeps it
+
 struct Started {
   Trigger trigger;
   bool resumed = false;      // it goes on at a position that existed: its own, or the group's
   std::int64_t backlog = 0;  // messages between the cursors and the ends
+  GroupUse group = GroupUse::None;
 };
 
 // One stage of "would events be executed now?".

@@ -44,6 +44,12 @@ def produce(settings, topic, value, key=None, headers=(), partition=0, timeout=T
         _run(settings, [*arguments, content.name], timeout)
 
 
+def consume_as_member(settings, group, topic, count, timeout=TIMEOUT):
+    """The values of the next `count` messages, taken as a member of the group, which commits them."""
+    settings = {"auto.offset.reset": "earliest", **settings}
+    return _run(settings, ["-q", "-c", count, "-G", group, topic], timeout).splitlines()
+
+
 def consume(settings, topic, partition=0, offset="beginning", timeout=TIMEOUT):
     """What is in a partition from `offset` to its end: kcat's own JSON, one dictionary a message."""
     out = _run(settings, ["-C", "-q", "-J", "-e", "-t", topic, "-p", partition, "-o", offset], timeout)

@@ -37,6 +37,7 @@ TEST_F(StartOffsetsTest, AGroupsOffsetsAreTakenOverAndWhatItDidNotKnowBeginsAtIt
   ASSERT_TRUE(started) << started.error().message;
   EXPECT_TRUE(started->resumed);
   EXPECT_EQ(started->backlog, 2 + 5);
+  EXPECT_EQ(started->group, service::GroupUse::Adopted);
   ASSERT_TRUE(world_.run_until_drained("p"));
   EXPECT_THAT(begun_in(0), ElementsAre(3, 4));
   EXPECT_THAT(begun_in(1), ElementsAre(0, 1, 2, 3, 4));
@@ -49,6 +50,7 @@ TEST_F(StartOffsetsTest, AStartThatIsRepeatedKeepsThePositionOfTheTrigger) {
   const auto again = start_with_group("billing");
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->backlog, 0);
+  EXPECT_EQ(again->group, service::GroupUse::PassedOver);
   ASSERT_TRUE(start_with_group("never-heard-of")) << "nobody is asked";
 }
 
@@ -58,6 +60,21 @@ TEST_F(StartOffsetsTest, AGroupThatHasCommittedNothingIsRefusedAndNothingStarts)
   EXPECT_EQ(started.error().code, ErrorCode::NotFound);
   EXPECT_THAT(started.error().message, testing::HasSubstr("never-heard-of"));
   EXPECT_EQ(status("p").trigger.desired, DesiredState::Stopped);
+}
+
+TEST_F(StartOffsetsTest, AGroupThatStandsBeyondTheEndIsRefusedAndNothingStarts) {
+  auto& groups = world_.disk.groups.begin()->second;
+  groups["of-an-earlier-topic"] = {{PartitionId{1}, Offset{6}}};
+  groups["of-more-partitions"] = {{PartitionId{2}, Offset{0}}};
+  groups["at-the-end"] = {{PartitionId{1}, Offset{5}}};
+  for (const char* group : {"of-an-earlier-topic", "of-more-partitions"}) {
+    const auto started = start_with_group(group);
+    ASSERT_FALSE(started) << group;
+    EXPECT_EQ(started.error().code, ErrorCode::Conflict);
+    EXPECT_THAT(started.error().message, testing::HasSubstr(group));
+  }
+  EXPECT_EQ(status("p").trigger.desired, DesiredState::Stopped);
+  EXPECT_TRUE(start_with_group("at-the-end"));
 }
 
 TEST_F(StartOffsetsTest, OffsetsAreTakenAsTheyAreSaidAndOtherPartitionsStayWhereTheyAre) {

@@ -6,6 +6,7 @@
 #include <future>
 #include <utility>
 
+#include "base/utf8.h"
 #include "eventlog/kafka/producer.h"
 #include "eventlog/kafka/settings.h"
 #include "eventlog/kafka/streams.h"
@@ -266,6 +267,9 @@ void KafkaLog::note_cursors(TopicUid topic, const std::string& group, const std:
 }
 
 Result<std::vector<StartOffset>> KafkaLog::group_offsets(TopicUid topic, const std::string& group) const {
+  // Brokers answer with another name than was asked for, and the library ends the process over that.
+  if (!is_utf8(group) || group.find('\0') != group.npos)
+    return fail(ErrorCode::InvalidArgument, "The name of a consumer group must be UTF-8 without zero bytes.");
   ASSIGN_OR_RETURN(const ForeignTopic foreign, parts_->registry.foreign_topic(topic));
   ASSIGN_OR_RETURN(const auto described, parts_->admin.describe({foreign.name}));
   const auto found = described.find(foreign.name);

@@ -281,6 +281,20 @@ TEST_F(KafkaLogTest, AGroupIsToldHowFarItsTriggerIs) {
   EXPECT_EQ(told[0].offset, Offset{7});
 }
 
+// Real brokers answer with another name than was asked for, which the library does not survive.
+TEST(KafkaLogAway, ANameOfAGroupThatIsNotTextIsRefusedBeforeAnybodyIsAsked) {
+  FakeRegistry registry;
+  Logger logger{LogFormat::Logfmt, LogLevel::Error, [](std::string_view) { return true; }};
+  auto log = KafkaLog::open({"main", {{"bootstrap.servers", "127.0.0.1:1"}}}, registry, logger);
+  ASSERT_TRUE(log);
+  const auto uid = *registry.enlist("main", "orders", "id");
+  for (const std::string& group : {std::string("\xff\xfe"), std::string("a\0b", 3), std::string("\xed\xa0\x80")}) {
+    const auto offsets = (*log)->group_offsets(uid, group);
+    ASSERT_FALSE(offsets);
+    EXPECT_EQ(offsets.error().code, ErrorCode::InvalidArgument);
+  }
+}
+
 TEST(KafkaLogAway, AClusterThatCannotBeReachedIsToldAndNothingBlocks) {
   FakeRegistry registry;
   Logger logger{LogFormat::Logfmt, LogLevel::Error, [](std::string_view) { return true; }};
