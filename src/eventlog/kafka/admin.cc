@@ -104,6 +104,18 @@ Result<std::vector<StartOffset>> partitions_of(const rd_kafka_group_result_t* co
   return offsets;
 }
 
+// None given: the broker does not say.
+bool includes(const rd_kafka_AclOperation_t* allowed, std::size_t count, rd_kafka_AclOperation_t wanted) {
+  if (allowed == nullptr || count == 0) return true;
+  return std::any_of(allowed, allowed + count,
+                     [&](auto one) { return one == wanted || one == RD_KAFKA_ACL_OPERATION_ALL; });
+}
+
+void ask_for_rights(const Question& question) {
+  if (rd_kafka_error_t* error = rd_kafka_AdminOptions_set_include_authorized_operations(question.options(), 1))
+    rd_kafka_error_destroy(error);
+}
+
 std::string address_of(const rd_kafka_Node_t* node) {
   return node == nullptr ? "" : fmt::format("{}:{}", rd_kafka_Node_host(node), rd_kafka_Node_port(node));
 }
@@ -199,6 +211,51 @@ Result<std::size_t> Admin::group_members(const std::string& group) const {
     members += rd_kafka_ConsumerGroupDescription_member_count(groups[i]);
   }
   return members;
+}
+
+Result<std::map<std::string, TopicRights>> Admin::topic_rights(const std::vector<std::string>& topics) const {
+  std::map<std::string, TopicRights> rights;
+  if (topics.empty()) return rights;
+  std::vector<const char*> names;
+  for (const auto& topic : topics) names.push_back(topic.c_str());
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout_);
+  ask_for_rights(question);
+  rd_kafka_TopicCollection_t* collection = rd_kafka_TopicCollection_of_topic_names(names.data(), names.size());
+  rd_kafka_DescribeTopics(handle_->get(), collection, question.options(), question.queue());
+  rd_kafka_TopicCollection_destroy(collection);
+  ASSIGN_OR_RETURN(const rd_kafka_event_t* event, question.answer("The cluster cannot be asked for rights"));
+  std::size_t count = 0;
+  const auto* described = rd_kafka_DescribeTopics_result_topics(
+      rd_kafka_event_DescribeTopics_result(const_cast<rd_kafka_event_t*>(event)), &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (rd_kafka_error_code(rd_kafka_TopicDescription_error(described[i])) != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    std::size_t operations = 0;
+    const auto* allowed = rd_kafka_TopicDescription_authorized_operations(described[i], &operations);
+    rights[rd_kafka_TopicDescription_name(described[i])] = {
+        includes(allowed, operations, RD_KAFKA_ACL_OPERATION_READ),
+        includes(allowed, operations, RD_KAFKA_ACL_OPERATION_WRITE)};
+  }
+  return rights;
+}
+
+Result<bool> Admin::may_commit(const std::string& group) const {
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_);
+  ask_for_rights(question);
+  const char* name = group.c_str();
+  rd_kafka_DescribeConsumerGroups(handle_->get(), &name, 1, question.options(), question.queue());
+  ASSIGN_OR_RETURN(const rd_kafka_event_t* event, question.answer("The cluster cannot be asked for rights"));
+  std::size_t count = 0;
+  const auto* groups = rd_kafka_DescribeConsumerGroups_result_groups(
+      rd_kafka_event_DescribeConsumerGroups_result(const_cast<rd_kafka_event_t*>(event)), &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto code = rd_kafka_error_code(rd_kafka_ConsumerGroupDescription_error(groups[i]));
+    std::size_t operations = 0;
+    const auto* allowed = rd_kafka_ConsumerGroupDescription_authorized_operations(groups[i], &operations);
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+        !includes(allowed, operations, RD_KAFKA_ACL_OPERATION_READ))
+      return false;
+  }
+  return true;
 }
 
 Status Admin::set_group_offsets(const GroupCursors& cursors) const {

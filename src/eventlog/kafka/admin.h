@@ -20,6 +20,12 @@ struct TopicDescription {
   std::int32_t partitions = 0;
 };
 
+// What this server's user may do with a topic that it may describe.
+struct TopicRights {
+  bool read = true;
+  bool write = true;
+};
+
 enum class LogEdge { Start, End };
 
 struct GroupCursors {
@@ -53,9 +59,12 @@ class Admin {
   [[nodiscard]] Result<std::vector<std::string>> topic_names() const;
   [[nodiscard]] Result<std::vector<StartOffset>> group_offsets(const std::string& group, const std::string& topic,
                                                                std::int32_t partitions) const;
-  // Conflict while the group has members of its own.
   // How many members the group has at the moment; 0 also when there is no such group.
   [[nodiscard]] Result<std::size_t> group_members(const std::string& group) const;
+  // Of those that the user may describe. Brokers without rules, or too old to say, allow all.
+  [[nodiscard]] Result<std::map<std::string, TopicRights>> topic_rights(const std::vector<std::string>& topics) const;
+  // Whether the user may tell offsets to the group.
+  [[nodiscard]] Result<bool> may_commit(const std::string& group) const;
   [[nodiscard]] Status set_group_offsets(const GroupCursors& cursors) const;
   [[nodiscard]] Result<ClusterDescription> describe_cluster() const;
 
