@@ -111,7 +111,7 @@ DoctorCheck check_positions(const Admin& admin) {
 std::vector<DoctorCheck> diagnose(const KafkaOptions& options) {
   std::vector<DoctorCheck> checks;
   Complaints complaints;
-  const Status settings = check_properties(consumer_settings(options.properties));
+  const Status settings = check_settings(options.properties);
   auto opened = settings ? Handle::open(Role::Producer, producer_settings(options.properties), complaints.events())
                          : fail(settings.error());
   if (!opened) {

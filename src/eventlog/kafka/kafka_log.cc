@@ -166,7 +166,7 @@ Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaOptions options, TopicRegi
   const auto named = [&](Error error) {
     return fail(error.code, fmt::format("topics.clusters.{}.kafka.{}", options.cluster, error.message));
   };
-  if (const Status good = check_properties(consumer_settings(options.properties)); !good) return named(good.error());
+  if (const Status good = check_settings(options.properties); !good) return named(good.error());
   auto handle = Handle::open(Role::Producer, producer_settings(options.properties), events_of(logger, options.cluster));
   if (!handle) return named(handle.error());
   auto parts =

@@ -262,6 +262,21 @@ TEST_F(KafkaLogTest, ASettingThatTheLibraryRefusesIsNamed) {
   EXPECT_THAT(opened.error().message, HasSubstr("topics.clusters.main.kafka.no.such.setting"));
 }
 
+TEST_F(KafkaLogTest, ASettingThatThePromisesRestOnIsNotTakenFromTheUser) {
+  for (const auto& [name, value] : {std::pair{"acks", "1"},
+                                    {"request.required.acks", "0"},
+                                    {"enable.auto.commit", "true"},
+                                    {"auto.offset.reset", "earliest"},
+                                    {"enable.idempotence", "false"}}) {
+    KafkaOptions options{"main", {{"bootstrap.servers", cluster.bootstrap()}, {name, value}}};
+    const auto opened = KafkaLog::open(options, registry, logger);
+    ASSERT_FALSE(opened) << name;
+    EXPECT_THAT(opened.error().message, HasSubstr(fmt::format("kafka.{}: must be", name)));
+  }
+  EXPECT_TRUE(
+      KafkaLog::open({"main", {{"bootstrap.servers", cluster.bootstrap()}, {"acks", "all"}}}, registry, logger));
+}
+
 TEST_F(KafkaLogTest, AGroupIsToldHowFarItsTriggerIs) {
   const auto topic = cluster.make_topic("group");
   must_publish(topic, numbered(0, 10));

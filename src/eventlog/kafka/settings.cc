@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "eventlog/kafka/settings.h"
 
+#include <algorithm>
+#include <fmt/format.h>
+
 namespace dhub::kafka {
 namespace {
 
@@ -29,6 +32,9 @@ const Properties kProducerDefaults = {{"linger.ms", "2"},
 const Properties kProducerForced = {
     {"enable.idempotence", "true"}, {"acks", "all"}, {"queue.buffering.max.messages", "200000"}};
 
+// Their other names.
+const Properties kAliases = {{"request.required.acks", "acks"}, {"auto.commit.enable", "enable.auto.commit"}};
+
 Properties join(std::initializer_list<const Properties*> parts) {
   Properties all;
   for (const Properties* part : parts) all.insert(all.end(), part->begin(), part->end());
@@ -36,6 +42,21 @@ Properties join(std::initializer_list<const Properties*> parts) {
 }
 
 }  // namespace
+
+Status check_settings(const Properties& configured) {
+  for (const auto& [written, value] : configured) {
+    const auto alias =
+        std::find_if(kAliases.begin(), kAliases.end(), [&](const auto& a) { return a.first == written; });
+    const std::string& name = alias == kAliases.end() ? written : alias->second;
+    for (const auto* ours : {&kConsumerForced, &kProducerForced})
+      for (const auto& [forced, needed] : *ours)
+        if (forced == name && needed != value)
+          return fail(
+              ErrorCode::InvalidArgument,
+              fmt::format("{}: must be '{}', for what dhub promises rests on it; leave it away.", written, needed));
+  }
+  return check_properties(consumer_settings(configured));
+}
 
 Properties consumer_settings(const Properties& configured) {
   return join({&kCommonDefaults, &kConsumerDefaults, &configured, &kConsumerForced});
