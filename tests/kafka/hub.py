@@ -37,13 +37,13 @@ def handle(event, context):
 class Pipeline:
     """A pipeline on one topic, and what its step saw."""
 
-    def __init__(self, server, topic, directory, **options):
+    def __init__(self, server, topic, directory, steps=None, env=None, **options):
         self.server, self.topic = server, topic
         self.id = f"p-{uuid.uuid4().hex[:12]}"
         self._seen = pathlib.Path(directory) / f"{self.id}.seen"
         self._seen.touch()
-        server.create({"id": self.id, "name": self.id, "steps": [{"name": "see", "script": STEP}],
-                       "options": {"event": topic, "env": {"SEEN": str(self._seen)}, **options}})
+        server.create({"id": self.id, "name": self.id, "steps": steps or [{"name": "see", "script": STEP}],
+                       "options": {"event": topic, "env": {"SEEN": str(self._seen), **(env or {})}, **options}})
 
     def start(self, query=""):
         """Answers when events are executed as they come."""
