@@ -15,8 +15,9 @@ put_client_on_path()
 
 import kafka  # noqa: E402
 from kafka import TopicPartition  # noqa: E402
-from kafka.admin import (ACL, ACLFilter, ACLOperation, ACLPermissionType, KafkaAdminClient,  # noqa: E402
-                         OffsetSpec, ResourcePattern, ResourcePatternFilter, ResourceType)
+from kafka.admin import (ACL, ACLFilter, ACLOperation, ACLPermissionType, ConfigResource,  # noqa: E402
+                         ConfigResourceType, KafkaAdminClient, OffsetSpec, ResourcePattern, ResourcePatternFilter,
+                         ResourceType)
 from kafka.admin import ACLResourcePatternType as Pattern  # noqa: E402
 from kafka.net.sasl.oauth import AbstractTokenProvider  # noqa: E402
 
@@ -93,6 +94,11 @@ class Client:
         self.admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1, "configs": wanted}},
                                  wait_for_metadata=True)
         return name
+
+    def set_topic(self, name, **configs):
+        """Changes `configs`, written as for create_topic."""
+        wanted = {key.replace("_", "."): str(value) for key, value in configs.items()}
+        self.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, wanted)])
 
     def delete_topic(self, name):
         """Returns when the broker no longer knows it."""

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration kRound = std::chrono::seconds(1);
 constexpr std::size_t kMostGroups = 10'000;  // that wait to be told; a group is its pipeline's, so there is an end
+constexpr Duration kTelling = std::chrono::seconds(2);  // groups whose brokers do not answer, in one round
 
 }  // namespace
 
@@ -154,29 +155,42 @@ void Inspector::tell_groups() {
     std::lock_guard lock(mutex_);
     cursors.swap(cursors_);
   }
-  for (const auto& [key, offsets] : cursors) {
+  // Those that failed last time come last, and not all in one round: who does not answer keeps nobody waiting.
+  std::vector<std::pair<GroupKey, Cursors>> telling(cursors.begin(), cursors.end());
+  std::stable_partition(telling.begin(), telling.end(),
+                        [this](const auto& entry) { return !refused_[entry.first.first]; });
+  const Instant until = read_clocks().mono + kTelling;
+  bool late = false;
+  for (const auto& [key, offsets] : telling) {
+    if (late) {
+      tell_later(key, offsets);
+      continue;
+    }
     const auto& [group, uid] = key;
     const auto view = table_.find(uid);
     const auto named = view ? table_.find(view->name) : std::nullopt;
     // The offsets of one topic would lie about another.
     if (!named || named->uid != uid || (view->error && view->error->code == ErrorCode::Conflict)) continue;
-    tell_group(group, *view, offsets);
+    late = !tell_group(group, *view, offsets) && read_clocks().mono > until;
   }
 }
 
-void Inspector::tell_group(const std::string& group, const TopicView& topic, const Cursors& cursors) {
+// In the next round; what was noted meanwhile is newer.
+void Inspector::tell_later(const GroupKey& key, const Cursors& cursors) {
+  std::lock_guard lock(mutex_);
+  cursors_[key].insert(cursors.begin(), cursors.end());
+}
+
+bool Inspector::tell_group(const std::string& group, const TopicView& topic, const Cursors& cursors) {
   GroupCursors told_of{group, topic.name, {}};
   for (const auto& [partition, offset] : cursors) told_of.cursors.push_back({partition, offset});
   const Status told = admin_.set_group_offsets(told_of);
-  if (!told) {
-    // Once more in the next round; what was noted meanwhile is newer.
-    std::lock_guard lock(mutex_);
-    cursors_[{group, topic.uid}].insert(cursors.begin(), cursors.end());
-  }
-  if (std::exchange(refused_[group], !told) == !told) return;
+  if (!told) tell_later({group, topic.uid}, cursors);
+  if (std::exchange(refused_[group], !told) == !told) return told.has_value();
   log_(told ? LogLevel::Info : LogLevel::Warn,
        told ? "the consumer group's offsets are stored again" : "the consumer group's offsets are not stored",
        {{"cluster", cluster_}, {"group", group}, {"error", told ? "" : told.error().message}});
+  return told.has_value();
 }
 
 }  // namespace dhub::kafka

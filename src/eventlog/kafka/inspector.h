@@ -54,7 +54,8 @@ class Inspector {
 
   using GroupKey = std::pair<std::string, TopicUid>;
   using Cursors = std::map<PartitionId, Offset>;
-  void tell_group(const std::string& group, const TopicView& topic, const Cursors& cursors);
+  [[nodiscard]] bool tell_group(const std::string& group, const TopicView& topic, const Cursors& cursors);
+  void tell_later(const GroupKey& key, const Cursors& cursors);
 
   const std::string cluster_;
   const Admin admin_;
