@@ -2,6 +2,7 @@
 """kcat: a client that shares no code with kafka-python. It is linked to the distribution's librdkafka, which cannot log
 in to Kafka 4 with SCRAM."""
 import json
+import secrets
 import subprocess
 import tempfile
 
@@ -50,7 +51,31 @@ def consume_as_member(settings, group, topic, count, timeout=TIMEOUT):
     return _run(settings, ["-q", "-c", count, "-G", group, topic], timeout).splitlines()
 
 
+def produce_many(settings, topic, messages, headers=(), partition=0, timeout=TIMEOUT):
+    """(key, value) of each message, any bytes, all with the same headers, as one batch where the broker lets them."""
+    settings = {"message.timeout.ms": int(timeout * 500), "linger.ms": 200, **settings}
+    after_key, after_value = (f"<{secrets.token_hex(8)}>" for _ in range(2))
+    words = [word for name, header in headers for word in ("-H", f"{name}={header.decode()}")]
+    content = b"".join(key + after_key.encode() + value + after_value.encode() for key, value in messages)
+    _run(settings, ["-P", "-t", topic, "-p", partition, "-K", after_key, "-D", after_value, *words], timeout, stdin=content)
+
+
 def consume(settings, topic, partition=0, offset="beginning", timeout=TIMEOUT):
     """What is in a partition from `offset` to its end: kcat's own JSON, one dictionary a message."""
     out = _run(settings, ["-C", "-q", "-J", "-e", "-t", topic, "-p", partition, "-o", offset], timeout)
     return [json.loads(line) for line in out.splitlines()]
+
+
+def read(settings, topic, partition=0, timeout=TIMEOUT):
+    """(key, value) of each message of a partition, byte for byte; None is null."""
+    frame = "%K %S %k%s"
+    left = _run(settings, ["-C", "-q", "-e", "-t", topic, "-p", partition, "-o", "beginning", "-f", frame], timeout)
+    messages = []
+    while left:
+        key, value, left = left.split(b" ", 2)
+        message = []
+        for size in (int(key), int(value)):
+            message.append(None if size < 0 else left[:size])
+            left = left[max(size, 0):]
+        messages.append(tuple(message))
+    return messages
