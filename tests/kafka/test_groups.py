@@ -7,6 +7,7 @@ import pytest
 from client import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType, TopicPartition
 from client import kafka as kafka_python
 from hub import Pipeline, counts, cursors_of, group_offsets, kafka_server, lag, poll
+from newer_member import NewerMember
 
 
 GATED = """import os
@@ -207,6 +208,22 @@ def test_a_group_whose_consumers_still_read_is_refused(kafka, hub, tmp_path, bil
         assert "Stop them" in refused(pipeline, f"?group={group}", 409, "conflict")
     pipeline.start(f"?group={group}").wait_at(10, 10)
     assert pipeline.offsets(0) == list(range(4, 10))
+
+
+def test_members_by_the_protocol_of_kafka_4_are_seen(kafka4, tmp_path):
+    """The question that librdkafka asks finds nobody in their groups."""
+    topic = kafka4.client.create_topic()
+    kafka4.client.produce_many(topic, [b"a", b"b"])
+    commit(kafka4, group := f"newer-{topic}", topic, p0=1)
+    server = kafka_server(tmp_path, kafka4).start()
+    try:
+        pipeline = Pipeline(server, topic, tmp_path)
+        with NewerMember(kafka4, group, topic):
+            assert "Stop them" in refused(pipeline, f"?group={group}", 409, "conflict")
+        pipeline.start(f"?group={group}").wait_at(2)
+        assert pipeline.offsets(0) == [1]
+    finally:
+        server.close()
 
 
 def test_a_group_that_stands_beyond_the_end_is_refused(kafka, hub, tmp_path):

@@ -210,7 +210,27 @@ Result<std::size_t> Admin::group_members(const std::string& group) const {
       return fail(to_error(code, what));
     members += rd_kafka_ConsumerGroupDescription_member_count(groups[i]);
   }
-  return members;
+  if (members > 0) return members;
+  ASSIGN_OR_RETURN(const bool newer, has_newer_members(group));
+  return newer ? 1 : 0;
+}
+
+// The older protocol's question, which is the library's only one, finds nobody in groups of the newer one; in the list
+// they stand with their state. States that the library does not know are those of a rebalance.
+Result<bool> Admin::has_newer_members(const std::string& group) const {
+  Question question(*handle_, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout_);
+  rd_kafka_ListConsumerGroups(handle_->get(), question.options(), question.queue());
+  ASSIGN_OR_RETURN(const rd_kafka_event_t* event,
+                   question.answer(fmt::format("Group '{}' cannot be looked at", group)));
+  std::size_t count = 0;
+  const auto* result = rd_kafka_event_ListConsumerGroups_result(const_cast<rd_kafka_event_t*>(event));
+  const auto* groups = rd_kafka_ListConsumerGroups_result_valid(result, &count);
+  return std::any_of(groups, groups + count, [&](const rd_kafka_ConsumerGroupListing_t* listed) {
+    const auto state = rd_kafka_ConsumerGroupListing_state(listed);
+    return rd_kafka_ConsumerGroupListing_group_id(listed) == group &&
+           rd_kafka_ConsumerGroupListing_type(listed) == RD_KAFKA_CONSUMER_GROUP_TYPE_CONSUMER &&
+           state != RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY && state != RD_KAFKA_CONSUMER_GROUP_STATE_DEAD;
+  });
 }
 
 Result<std::map<std::string, TopicRights>> Admin::topic_rights(const std::vector<std::string>& topics) const {

@@ -59,7 +59,8 @@ class Admin {
   [[nodiscard]] Result<std::vector<std::string>> topic_names() const;
   [[nodiscard]] Result<std::vector<StartOffset>> group_offsets(const std::string& group, const std::string& topic,
                                                                std::int32_t partitions) const;
-  // How many members the group has at the moment; 0 also when there is no such group.
+  // How many members the group has at the moment; 0 also when there is no such group. Members by the protocol of Kafka
+  // 4 (KIP-848) cannot be counted: they are 1.
   [[nodiscard]] Result<std::size_t> group_members(const std::string& group) const;
   // Of those that the user may describe. Brokers without rules, or too old to say, allow all.
   [[nodiscard]] Result<std::map<std::string, TopicRights>> topic_rights(const std::vector<std::string>& topics) const;
@@ -69,6 +70,8 @@ class Admin {
   [[nodiscard]] Result<ClusterDescription> describe_cluster() const;
 
  private:
+  [[nodiscard]] Result<bool> has_newer_members(const std::string& group) const;
+
   std::shared_ptr<Handle> handle_;  // shared: with other questioners
   Duration timeout_;
 };

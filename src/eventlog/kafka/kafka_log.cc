@@ -278,9 +278,9 @@ Result<std::vector<StartOffset>> KafkaLog::group_offsets(TopicUid topic, const s
   ASSIGN_OR_RETURN(const std::size_t members, parts_->admin.group_members(group));
   if (members > 0)
     return fail(ErrorCode::Conflict,
-                fmt::format("Consumers of group '{}' are still reading ({} of them): both would work on the same "
-                            "messages. Stop them, then start the trigger.",
-                            group, members));
+                fmt::format("Consumers of group '{}' are still reading: both would work on the same messages. Stop "
+                            "them, then start the trigger.",
+                            group));
   return parts_->admin.group_offsets(group, foreign.name, found->second->partitions);
 }
 
