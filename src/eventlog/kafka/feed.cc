@@ -20,11 +20,13 @@ bool ends_topic(rd_kafka_resp_err_t error) {
 
 }  // namespace
 
-Feed::Feed(std::shared_ptr<Handle> handle, std::string topic, PartitionId partition, std::function<void()> on_ready)
+Feed::Feed(std::shared_ptr<Handle> handle, std::string topic, PartitionId partition, std::function<void()> on_ready,
+           Confirm confirm)
     : handle_(std::move(handle)),
       topic_(std::move(topic)),
       partition_(partition),
       on_ready_(std::move(on_ready)),
+      confirm_(std::move(confirm)),
       rd_topic_(rd_kafka_topic_new(handle_->get(), topic_.c_str(), nullptr)) {}
 
 Feed::~Feed() {
@@ -36,6 +38,9 @@ Status Feed::start(Offset from) {
   queue_.reset(rd_kafka_queue_new(handle_->get()));
   next_ = from;
   at_end_ = false;
+  confirmed_ = !confirm_;
+  asked_ = 0;
+  held_.reset();
   rd_kafka_queue_cb_event_enable(
       queue_.get(), [](rd_kafka_t*, void* feed) { static_cast<Feed*>(feed)->on_ready_(); }, this);
   if (!rd_topic_ || rd_kafka_consume_start_queue(rd_topic_.get(), partition_.value, from.value, queue_.get()) != 0) {
@@ -69,10 +74,34 @@ void Feed::note(const rd_kafka_message_t& event, Taken& taken) {
   }
 }
 
+Feed::Taken Feed::nothing() const {
+  return Taken{std::make_shared<const RecordBatch>(), next()};
+}
+
+// The first that comes is held until it is known to be the topic's.
 Feed::Taken Feed::take(std::size_t max_bytes) {
-  Taken taken;
-  taken.batch = std::make_shared<const RecordBatch>();
-  taken.next = next_;
+  if (!held_) {
+    const Offset before = next_;
+    Taken taken = take_at_once(max_bytes);
+    const bool something = !taken.batch->records.empty() || taken.state == State::AtEnd;
+    if (confirmed_ || !something) return taken;
+    held_from_ = before;
+    held_ = std::move(taken);
+  }
+  if (confirm_(asked_)) {
+    confirmed_ = true;
+    return *std::exchange(held_, std::nullopt);
+  }
+  if (running_) return nothing();
+  // It has failed with that: whoever begins anew gets it again.
+  Taken failed = *std::exchange(held_, std::nullopt);
+  failed.batch = std::make_shared<const RecordBatch>();
+  failed.next = next_ = held_from_;
+  return failed;
+}
+
+Feed::Taken Feed::take_at_once(std::size_t max_bytes) {
+  Taken taken = nothing();
   if (!running_) return taken;
   const std::size_t most = std::clamp<std::size_t>(max_bytes / average_bytes_, 1, kMostMessages);
   scratch_.resize(most);

@@ -56,7 +56,7 @@ struct KafkaLog::Parts {
                   [&log](LogLevel level, const std::string& text, std::vector<LogField> fields) {
                     log.log(level, text, fields);
                   }),
-        streams(consumer_settings(options.properties), events_of(log, options.cluster), table),
+        streams(consumer_settings(options.properties), events_of(log, options.cluster), table, inspector),
         lookup([this] { return streams.open_handle(); }, admin) {}
 
   ~Parts() {

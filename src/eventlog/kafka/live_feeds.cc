@@ -15,7 +15,9 @@ Status LiveFeeds::start(Head& head, const Key& key, const std::string& topic, Of
     ASSIGN_OR_RETURN(handle_, open_handle_());
   }
   if (!head.feed)
-    head.feed = std::make_unique<Feed>(handle_, topic, key.second, [this, uid = key.first] { on_ready_(uid); });
+    head.feed = std::make_unique<Feed>(
+        handle_, topic, key.second, [this, uid = key.first] { on_ready_(uid); },
+        [this, uid = key.first](std::uint64_t& asked) { return confirm_(uid, asked); });
   head.kept.clear();
   head.bytes = 0;
   head.first = at;

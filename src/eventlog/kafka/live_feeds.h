@@ -22,9 +22,11 @@ namespace dhub::kafka {
 class LiveFeeds {
  public:
   using Key = std::pair<TopicUid, PartitionId>;
-  // `on_ready` is called on threads of the library and must only post.
-  LiveFeeds(std::function<Result<std::shared_ptr<Handle>>()> open_handle, std::function<void(TopicUid)> on_ready)
-      : open_handle_(std::move(open_handle)), on_ready_(std::move(on_ready)) {}
+  using Confirm = std::function<bool(TopicUid, std::uint64_t& asked)>;
+  // `on_ready` is called on threads of the library and must only post. `confirm`: see Feed.
+  LiveFeeds(std::function<Result<std::shared_ptr<Handle>>()> open_handle, std::function<void(TopicUid)> on_ready,
+            Confirm confirm)
+      : open_handle_(std::move(open_handle)), on_ready_(std::move(on_ready)), confirm_(std::move(confirm)) {}
 
   // From here on `reader` follows the head, if it can go on from `at` there: the head is kept that far back, or can be
   // moved forward to it.
@@ -53,6 +55,7 @@ class LiveFeeds {
 
   std::function<Result<std::shared_ptr<Handle>>()> open_handle_;
   std::function<void(TopicUid)> on_ready_;
+  Confirm confirm_;
   std::shared_ptr<Handle> handle_;  // shared: with the records that it lent
   std::map<Key, Head> heads_;
 };

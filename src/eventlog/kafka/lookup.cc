@@ -70,11 +70,14 @@ Result<ReadResult> Lookup::read_from(const Question& question, Offset from, bool
     std::lock_guard lock(mutex_);
     ready_ = true;  // the first look costs nothing
   }
-  Feed feed(handle_, question.topic, question.partition, [this] {
-    std::lock_guard lock(mutex_);
-    ready_ = true;
-    wake_.notify_one();
-  });
+  Feed feed(
+      handle_, question.topic, question.partition,
+      [this] {
+        std::lock_guard lock(mutex_);
+        ready_ = true;
+        wake_.notify_one();
+      },
+      nullptr);
   RETURN_IF_ERROR(feed.start(from));
   const auto until = std::chrono::steady_clock::time_point(read_clocks().mono + kLongest);
   while (true) {

@@ -105,8 +105,9 @@ Result<Feed::Taken> Reader::take_own(Part& part, const TopicView& view, Partitio
   }
   if (!part.own || !part.own->running() || part.own->next() != from) {
     if (!part.own)
-      part.own = std::make_unique<Feed>(handle_, view.name, partition,
-                                        [&table = table_, id = id_] { table.notify_listener(id); });
+      part.own = std::make_unique<Feed>(
+          handle_, view.name, partition, [&table = table_, id = id_] { table.notify_listener(id); },
+          [this](std::uint64_t& asked) { return streams_.confirm(uid_, asked); });
     RETURN_IF_ERROR(part.own->start(from));
     return waiting;
   }

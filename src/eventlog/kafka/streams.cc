@@ -13,11 +13,13 @@ constexpr Duration kLateClose = std::chrono::seconds(10);
 
 }  // namespace
 
-Streams::Streams(Properties consumer, HandleEvents events, TopicTable& table)
-    : live([this] { return open_handle(); }, [&table](TopicUid uid) { table.notify(uid); }),
+Streams::Streams(Properties consumer, HandleEvents events, TopicTable& table, Inspector& inspector)
+    : live([this] { return open_handle(); }, [&table](TopicUid uid) { table.notify(uid); },
+           [this](TopicUid uid, std::uint64_t& asked) { return confirm(uid, asked); }),
       consumer_(std::move(consumer)),
       events_(std::move(events)),
       table_(table),
+      inspector_(inspector),
       closer_(std::make_shared<Closer>()) {}
 
 Result<std::shared_ptr<Handle>> Streams::open_handle() {
@@ -27,6 +29,16 @@ Result<std::shared_ptr<Handle>> Streams::open_handle() {
   std::lock_guard lock(open_mutex_);
   open_.push_back(shared);
   return shared;
+}
+
+bool Streams::confirm(TopicUid uid, std::uint64_t& asked) {
+  if (asked == 0) {
+    asked = inspector_.rounds_begun() + 1;
+    inspector_.look_at(uid);
+    return false;
+  }
+  const auto view = table_.find(uid);
+  return view && !view->error && view->round >= asked;
 }
 
 // Whoever has had a client for a turn while others wait gives it up: one that is slow, or does not read at all, must

@@ -32,7 +32,7 @@ class Borrower {
 // are behind, each for one reader at a time. Thread-safe.
 class Streams {
  public:
-  Streams(Properties consumer, HandleEvents events, TopicTable& table);
+  Streams(Properties consumer, HandleEvents events, TopicTable& table, Inspector& inspector);
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
 
@@ -44,6 +44,9 @@ class Streams {
   // Serves what the clients have to tell, and sees to it that turns are taken. Somebody calls it every second or so.
   void poll();
   [[nodiscard]] Result<std::shared_ptr<Handle>> open_handle();
+  // For feeds: has an inspection that began after the first call seen the topic as it should be? The listeners of the
+  // topic hear when it is worth asking again.
+  [[nodiscard]] bool confirm(TopicUid uid, std::uint64_t& asked);
 
   std::mutex mutex;  // of `live`, and of what belongs to single readers
   LiveFeeds live;
@@ -58,6 +61,7 @@ class Streams {
   const Properties consumer_;
   const HandleEvents events_;
   TopicTable& table_;
+  Inspector& inspector_;
   std::vector<Loaned> loaned_;       // this and the queue under the lock
   std::deque<std::uint64_t> queue_;  // listeners that wait for a client
   std::shared_ptr<Closer> closer_;   // shared: with clients that records keep alive longer than us

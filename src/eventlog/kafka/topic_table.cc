@@ -37,6 +37,7 @@ void TopicTable::put(TopicView view) {
   if (before != views_.end() && before->second.raised)
     for (std::size_t i = 0; i < std::min(view.partitions.size(), before->second.partitions.size()); ++i)
       view.partitions[i].end = std::max(view.partitions[i].end, before->second.partitions[i].end);
+  if (before != views_.end()) view.round = std::max(view.round, before->second.round);
   views_.insert_or_assign(uid, std::move(view));
   if (news) notify_locked(uid);
 }
