@@ -2,6 +2,7 @@
 """Other clients beside us in the same topics: what they send we get byte for byte, what we send they get, and a key is in
 the partition where each of them looks for it."""
 import base64
+import concurrent.futures
 import contextlib
 import json
 import struct
@@ -10,7 +11,7 @@ import java_producer
 import kcat
 import pytest
 from client import kafka as kafka_python
-from hub import Pipeline, Server, poll
+from hub import Pipeline, Server, cursors_of, lag, poll
 
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}  # as the head of a record batch names them
 PARTITIONS = 7
@@ -111,7 +112,7 @@ def test_what_a_pipeline_passes_on_both_read(kafka, hub, topic, seeded):
 # ---- where a key goes ----
 
 def test_keys_of_text_go_where_javas_client_puts_them(kafka, hub, seeded):
-    """Published to the cluster, published to the embedded log, and passed on by a pipeline."""
+    """Published to the cluster, and published to the embedded log."""
     keys = ["", *{some_text(seeded, 30) for _ in range(200)} - {""}]
     java, ours = (kafka.client.create_topic(partitions=PARTITIONS) for _ in range(2))
     java_producer.produce(kafka.address(), java, [(key, "v", []) for key in keys])
@@ -149,6 +150,41 @@ def test_keys_go_where_kcat_puts_them_when_it_is_told_how(kafka, hub, seeded):
     found = partitions_of(kafka, ours)
     assert set(found) == set(keys) and found == partitions_of(kafka, told)
     assert found != partitions_of(kafka, untold)
+
+
+def test_a_key_that_all_of_them_write_at_once_is_executed_in_order(kafka, hub, tmp_path):
+    topic = kafka.client.create_topic(partitions=PARTITIONS, retention_ms=-1)
+    trigger = Pipeline(hub, topic, tmp_path, scaling={"max_instances": 4}).start()
+    keys, count = [f"k{number}" for number in range(20)], 200
+
+    def written_by(name):
+        return [(keys[number % len(keys)], f"{name}-{number}", []) for number in range(count)]
+
+    def kcat_writes():
+        messages = [as_bytes(message)[:2] for message in written_by("kcat")]
+        kcat.produce_many({**kafka.settings(), "partitioner": "murmur2_random"}, topic, messages, partition=-1)
+
+    def kafka_python_writes():
+        with python_producer(kafka) as send:
+            for message in map(as_bytes, written_by("python")):
+                send(topic, message[1], message[0])
+
+    def we_write():
+        for message in map(as_bytes, written_by("hub")):
+            publish(hub, topic, [message])
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for done in [pool.submit(kcat_writes), pool.submit(kafka_python_writes), pool.submit(we_write),
+                     pool.submit(java_producer.produce, kafka.address(), topic, written_by("java"))]:
+            done.result()
+    trigger.wait(lambda status: sum(cursors_of(status).values()) == 4 * count and lag(status) == 0, "all of them done")
+    seen = trigger.seen()
+    assert sorted(got(one)[1].decode() for one in seen) == sorted(
+        value for name in ("kcat", "python", "hub", "java") for _, value, _ in written_by(name))
+    for key in keys:
+        places = [(one["partition"], one["offset"]) for one in seen if one["key"] == key]
+        assert len(places) == 4 * count // len(keys) and len({partition for partition, _ in places}) == 1
+        assert places == sorted(places)
 
 
 # ---- inside ----
