@@ -178,6 +178,48 @@ def test_the_group_is_never_ahead_of_the_cursor(kafka, hub, tmp_path):
     pipeline.wait_group(kafka, made)
 
 
+def test_a_stranger_in_the_triggers_group_holds_up_nothing_but_what_it_is_told(kafka, own_hub, tmp_path):
+    topic = kafka.client.create_topic()
+    kafka.client.produce_many(topic, [b"a", b"b"])
+    pipeline = Pipeline(own_hub, topic, tmp_path).start("?from=earliest")
+    pipeline.wait_at(2)
+    pipeline.wait_group(kafka, 2)
+    with consumer(kafka, f"dhub.{pipeline.id}") as stranger:
+        stranger.subscribe([topic])
+        poll(lambda: [stranger.poll(timeout_ms=100), stranger.assignment()][1], bool)
+        kafka.client.produce_many(topic, [b"c"])
+        pipeline.wait_at(3)
+        poll(lambda: [stranger.poll(timeout_ms=100), own_hub.log_tail()][1],
+             lambda log: "Consumers read in this group themselves" in log)
+    kafka.client.produce_many(topic, [b"d"])
+    pipeline.wait_group(kafka, 4)
+
+
+def test_what_a_stranger_commits_in_the_triggers_group_is_not_taken_back(kafka, own_hub, tmp_path):
+    """Who goes back in the wrong order, and stops the trigger only when the consumer reads already."""
+    topic = kafka.client.create_topic()
+    kafka.client.produce_many(topic, [b"a", b"b"])
+    pipeline = Pipeline(own_hub, topic, tmp_path).start("?from=earliest")
+    pipeline.wait_at(2)
+    pipeline.wait_group(kafka, 2)
+    with consumer(kafka, f"dhub.{pipeline.id}") as stranger:
+        stranger.subscribe([topic])
+        poll(lambda: [stranger.poll(timeout_ms=100), stranger.assignment()][1], bool)
+        kafka.client.produce_many(topic, [b"c"])
+        poll(lambda: [stranger.poll(timeout_ms=100), own_hub.log_tail()][1],
+             lambda log: "Consumers read in this group themselves" in log)
+        pipeline.stop()
+        kafka.client.produce_many(topic, [b"d", b"e"])
+        poll(lambda: [stranger.poll(timeout_ms=100), stranger.position(TopicPartition(topic, 0))][1], lambda at: at == 5)
+        stranger.commit()
+    # Another's group is told in the same rounds: when it has been told twice, a round has passed that began later.
+    other = Pipeline(own_hub, kafka.client.create_topic(), tmp_path).start("?from=earliest")
+    for told in (1, 2):
+        kafka.client.produce_many(other.topic, [b"x"])
+        other.wait_group(kafka, told)
+    assert kafka.client.group_offsets(f"dhub.{pipeline.id}") == {(topic, 0): 5}
+
+
 def test_the_group_goes_back_with_its_trigger(kafka, hub, tmp_path):
     topic, gate = kafka.client.create_topic(), tmp_path / "gate"
     kafka.client.produce_many(topic, [b"x"] * 10)

@@ -28,6 +28,10 @@ Meaning meaning_of(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
     case RD_KAFKA_RESP_ERR__SSL:
       return {ErrorCode::PermissionDenied, "Check the cluster's security settings; `dhub doctor` tries them."};
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+    case RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP:
+      return {ErrorCode::Conflict,
+              "Consumers read in this group themselves: let them have another, or stop the trigger."};
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
       return {ErrorCode::TooLarge,
@@ -38,7 +42,8 @@ Meaning meaning_of(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR_INVALID_RECORD:
       return {ErrorCode::InvalidArgument, "Correct it."};
     default:
-      return {ErrorCode::Unavailable, "It is tried again; `dhub doctor` looks for the cause."};
+      return {ErrorCode::Unavailable,
+              "What runs goes on by itself, a call must be repeated; `dhub doctor` looks for the cause."};
   }
 }
 
