@@ -5,7 +5,7 @@ import concurrent.futures
 import pytest
 from client import ACLOperation
 from conftest import KAFKA4
-from hub import Pipeline, counts, kafka_server, poll
+from hub import Pipeline, counts, group_offsets, kafka_server, poll, source
 
 
 @pytest.fixture
@@ -45,6 +45,10 @@ def publish(server, topic, body):
     return server.api("POST", f"/topics/{topic}/messages", body, headers={"Content-Type": "application/octet-stream"})
 
 
+def wait_told(broker, name, topic, cursor):
+    poll(lambda: group_offsets(broker, f"dhub.{name}"), lambda found: found == {(topic, 0): cursor})
+
+
 def assert_try_again(reply):
     assert reply.status == 503 and int(reply.headers["Retry-After"]) > 0, reply
 
@@ -63,6 +67,7 @@ def test_a_server_starts_without_its_broker_and_goes_on_when_it_comes(brokers, v
     server.start()
     condition = trigger.wait_source("LogUnreachable")
     assert "by itself" in condition["next_action"] and not is_ready(trigger)
+    trigger.wait(lambda s: broker.address() in source(s)["message"], "the address that does not answer")
     broker.start()
     broker.client.produce(topic, b"after")
     trigger.wait_at(2)
@@ -113,8 +118,30 @@ def test_an_outage_holds_up_no_pipeline_of_the_embedded_log(broker, server, topi
     server.publish("embedded%2Forders", [{"value": n} for n in range(50)])
     here.wait_at(50)
     assert is_ready(here) and not is_ready(there)
+    there.stop()
+    assert_try_again(server.api("POST", f"/events/{there.id}"))
     broker.resume()
-    there.wait(lambda s: s["ready"], "a ready trigger")
+    there.start()
+    broker.client.produce(topic, b"after")
+    there.wait_at(1)
+
+
+def test_groups_that_wait_to_be_told_do_not_keep_the_truth_back(broker, server, topic):
+    """The broker hangs when the first has been told: each would wait for 4 s, and the status for all of them."""
+    names = [f"p{n:02}" for n in range(60)]
+    for name in names:
+        server.create({"id": name, "name": name, "options": {"event": topic}, "steps": []})
+        server.start_trigger(name)
+    for name in names:
+        server.wait_status(name, lambda s: s["ready"])
+    for cursor in (1, 2):
+        broker.client.produce(topic, b"x")
+        wait_told(broker, names[0], topic, cursor)
+        broker.pause()
+        server.wait_status(names[-1], lambda s: source(s)["reason"] == "LogUnreachable")
+        broker.resume()
+        for name in names:
+            wait_told(broker, name, topic, cursor)
 
 
 # ---- ending meanwhile ----
