@@ -18,6 +18,8 @@ constexpr Duration kKeepInView = std::chrono::minutes(1);
 constexpr Duration kAskAgain = std::chrono::seconds(2);
 constexpr Duration kReadWait = std::chrono::seconds(8);
 constexpr std::size_t kMostListed = 500;
+// A question ends while the brokers hold back their answer to its fetch, and the next one has to wait for that.
+constexpr const char* kLookupWait = "10";
 
 HandleEvents events_of(Logger& logger, const std::string& cluster) {
   HandleEvents events;
@@ -57,7 +59,11 @@ struct KafkaLog::Parts {
                     log.log(level, text, fields);
                   }),
         streams(consumer_settings(options.properties), events_of(log, options.cluster), table, inspector),
-        lookup([this] { return streams.open_handle(); }, admin) {}
+        lookup(
+            [this] {
+              return streams.open_handle({{"fetch.wait.max.ms", kLookupWait}});
+            },
+            admin) {}
 
   ~Parts() {
     producer.stop();
@@ -247,6 +253,10 @@ void KafkaLog::publish(PublishRequest request, PublishDone done) {
 
 Result<ReadResult> KafkaLog::read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const {
   ASSIGN_OR_RETURN(const ForeignTopic foreign, parts_->registry.foreign_topic(topic));
+  const auto view = parts_->table.find(topic);
+  const bool known = view && !view->error && !view->partitions.empty();
+  if (partition.value < 0 || (known && static_cast<std::size_t>(partition.value) >= view->partitions.size()))
+    return fail(ErrorCode::NotFound, fmt::format("Topic '{}' has no partition {}.", foreign.name, partition));
   const auto answer = std::make_shared<std::promise<Result<ReadResult>>>();
   auto answered = answer->get_future();
   parts_->lookup.ask({foreign.name, partition, from, max_bytes},

@@ -92,6 +92,10 @@ Result<ReadResult> Lookup::read_from(const Question& question, Offset from, bool
     if (out_of_range) return ReadResult{taken.batch, from, true};
     if (!taken.batch->records.empty() || taken.state == Feed::State::AtEnd)
       return ReadResult{taken.batch, taken.next, taken.state == Feed::State::AtEnd};
+    if (taken.state == Feed::State::More) {
+      std::lock_guard lock(mutex_);
+      ready_ = true;  // it was full of what is no record, and nobody tells of what is at hand already
+    }
     if (taken.state == Feed::State::Failed)
       return fail(to_error(taken.error, "Topic '" + question.topic + "' cannot be read"));
   }

@@ -22,8 +22,10 @@ Streams::Streams(Properties consumer, HandleEvents events, TopicTable& table, In
       inspector_(inspector),
       closer_(std::make_shared<Closer>()) {}
 
-Result<std::shared_ptr<Handle>> Streams::open_handle() {
-  ASSIGN_OR_RETURN(auto handle, Handle::open(Role::Consumer, consumer_, events_));
+Result<std::shared_ptr<Handle>> Streams::open_handle(const Properties& also) {
+  Properties properties = consumer_;
+  properties.insert(properties.end(), also.begin(), also.end());
+  ASSIGN_OR_RETURN(auto handle, Handle::open(Role::Consumer, properties, events_));
   std::shared_ptr<Handle> shared(handle.release(),
                                  [closer = closer_](Handle* done) { closer->close(std::unique_ptr<Handle>(done)); });
   std::lock_guard lock(open_mutex_);

@@ -43,7 +43,7 @@ class Streams {
   void give_back(Borrower& who);
   // Serves what the clients have to tell, and sees to it that turns are taken. Somebody calls it every second or so.
   void poll();
-  [[nodiscard]] Result<std::shared_ptr<Handle>> open_handle();
+  [[nodiscard]] Result<std::shared_ptr<Handle>> open_handle(const Properties& also = {});
   // For feeds: has an inspection that began after the first call seen the topic as it should be? The listeners of the
   // topic hear when it is worth asking again.
   [[nodiscard]] bool confirm(TopicUid uid, std::uint64_t& asked);

@@ -69,12 +69,19 @@ class TestCluster {
   // A topic of its own for each call, whose name begins with `name`.
   std::string make_topic(const std::string& name, int partitions = 1) {
     const std::string unique = name + "-" + std::to_string(fresh_seed());
+    create(unique, partitions);
+    return unique;
+  }
+
+  // Keeps what it is given, however old its timestamps say that it is.
+  void create(const std::string& name, int partitions) {
     if (is_mock()) {
-      rd_kafka_mock_topic_create(mock_, unique.c_str(), partitions, 1);
-      return unique;
+      rd_kafka_mock_topic_create(mock_, name.c_str(), partitions, 1);
+      return;
     }
     std::array<char, 256> why{};
-    rd_kafka_NewTopic_t* topic = rd_kafka_NewTopic_new(unique.c_str(), partitions, 1, why.data(), why.size());
+    rd_kafka_NewTopic_t* topic = rd_kafka_NewTopic_new(name.c_str(), partitions, 1, why.data(), why.size());
+    rd_kafka_NewTopic_set_config(topic, "retention.ms", "-1");
     rd_kafka_queue_t* queue = rd_kafka_queue_new(rk_);
     rd_kafka_CreateTopics(rk_, &topic, 1, nullptr, queue);
     rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
@@ -82,8 +89,7 @@ class TestCluster {
     rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(topic);
-    EXPECT_TRUE(is_seen(unique)) << unique;
-    return unique;
+    EXPECT_TRUE(is_seen(name)) << name;
   }
 
  private:
