@@ -90,7 +90,10 @@ Feed::Taken Feed::take(std::size_t max_bytes) {
   }
   if (confirm_(asked_)) {
     confirmed_ = true;
-    return *std::exchange(held_, std::nullopt);
+    Taken first = *std::exchange(held_, std::nullopt);
+    // What has come since has been told already, and is told no second time.
+    if (running_ && first.state != State::Failed) first.state = State::More;
+    return first;
   }
   if (running_) return nothing();
   // It has failed with that: whoever begins anew gets it again.
