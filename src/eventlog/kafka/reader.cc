@@ -59,7 +59,10 @@ Result<ReadResult> Reader::read(PartitionId partition, Offset from, std::size_t 
   auto read = stream(*view, view->partitions[static_cast<std::size_t>(partition.value)], from, max_bytes);
   if (read && read->next_offset > view->partitions[static_cast<std::size_t>(partition.value)].end)
     table_.raise_end(view->name, partition, read->next_offset);
-  if (view->error && read && read->batch->records.empty()) return fail(*view->error);
+  if (!view->error || !read) return read;
+  if (read->batch->records.empty()) return fail(*view->error);
+  // These are still good; whoever takes them looks again, for nobody will call him, and hears of the error then.
+  read->end_reached = read->pending = false;
   return read;
 }
 
