@@ -40,6 +40,15 @@ struct FakeAnswer {
       EXPECT_TRUE(value.as_object().contains(name)) << name << " in " << body;
     return std::string(value.as_object().at("code").as_string());
   }
+  // The pointers of a problem's "errors", with blanks between.
+  [[nodiscard]] std::string pointers() const {
+    std::string all;
+    const auto value = json();
+    if (const auto* errors = value.as_object().if_contains("errors"))
+      for (const auto& error : errors->as_array())
+        all += (all.empty() ? "" : " ") + std::string(error.at("pointer").as_string());
+    return all;
+  }
   [[nodiscard]] std::string header(const std::string& name) const {
     const auto found = headers.find(name);
     return found == headers.end() ? "" : found->second;
@@ -141,11 +150,14 @@ class FakeWorld : public testing::Test {
     return static_cast<std::uint16_t>(std::atoi(url.substr(url.rfind(':') + 1).c_str()));
   }
   using Headers = std::map<std::string, std::string>;
+  // Instead of the token, nothing.
+  static Headers nobody() { return {{"Authorization", ""}}; }
   [[nodiscard]] static std::string request_text(std::string_view method, std::string_view target,
                                                 std::string_view body = {}, const Headers& headers = {}) {
     std::string text = fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\n", method, target);
     if (headers.count("Authorization") == 0) text += fmt::format("Authorization: Bearer {}\r\n", kToken);
-    for (const auto& [name, value] : headers) text += fmt::format("{}: {}\r\n", name, value);
+    for (const auto& [name, value] : headers)
+      if (name != "Authorization" || !value.empty()) text += fmt::format("{}: {}\r\n", name, value);
     if (!body.empty() || method == "POST" || method == "PUT")
       text += fmt::format("Content-Length: {}\r\n", body.size());
     return fmt::format("{}\r\n{}", text, body);

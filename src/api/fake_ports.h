@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -21,6 +22,8 @@ class FakeCatalog : public Catalog {
   std::map<std::int64_t, Trigger> started;
   std::optional<Error> delete_error;
   bool discarded = false;
+  bool throws = false;                     // instead of listing pipelines
+  mutable std::vector<std::string> asked;  // ids of pipelines that were looked up
 
   PipelineVersion& add(const std::string& id, const std::string& options = R"({"event":"in"})") {
     PipelineVersion version{PipelineUid{static_cast<std::int64_t>(stored.size()) + 1},
@@ -52,6 +55,7 @@ class FakeCatalog : public Catalog {
   }
   Result<PipelineVersion> pipeline(const std::string& id, std::optional<Version> version) const override {
     std::lock_guard lock(mutex_);
+    asked.push_back(id);
     const auto found = stored.find(id);
     if (found == stored.end()) return fail(ErrorCode::NotFound, fmt::format("There is no pipeline '{}'.", id));
     if (!version) return found->second.back();
@@ -63,6 +67,7 @@ class FakeCatalog : public Catalog {
     return fail(ErrorCode::Internal, "not used here");
   }
   Result<std::vector<PipelineVersion>> pipelines(const std::string& after, std::size_t limit) const override {
+    if (throws) throw std::runtime_error("the secret cause");
     std::vector<PipelineVersion> page;
     for (const auto& [id, versions] : stored)
       if (id > after && page.size() < limit) page.push_back(versions.back());
@@ -340,7 +345,7 @@ class FakeTriggers : public service::Triggers {
   }
   void list(Done<std::vector<service::TriggerStatus>> done) override {
     std::vector<service::TriggerStatus> all;
-    for (const auto& [id, status] : known) all.push_back(status);
+    for (const auto& [id, status] : known) all.insert(all.begin(), status);  // in no order that a page could use
     answer("list", std::move(done), all);
   }
   void message_state(const std::string& id, PartitionId partition, Offset offset,
