@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <string>
 
 #include "api/request.h"
 #include "api/response.h"
@@ -14,6 +15,7 @@ struct HandlerContext {
   const Services& services;
   const ServerOptions& options;
   const std::atomic<bool>& draining;
+  const std::string& openapi;  // the interface's own description
 };
 
 // Checks in the order that is promised: existence (404), the event option (500), media type (415), JSON (400), schema

@@ -15,6 +15,7 @@ enum class Waits { No, ForStore, ForCluster };
 // One operation of the interface. Routing, the checks before a handler, the metrics' labels and the interface's
 // description all come from this table.
 struct Route {
+  std::string_view id;  // unique; what clients that are generated from the description call it
   Method method = Method::Get;
   std::string_view path;  // "/api/v1/events/{pipeline_id}"; a parameter is a whole segment and never empty
   Role role = Role::Admin;

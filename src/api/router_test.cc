@@ -128,7 +128,7 @@ class QueryTest : public testing::Test {
     return out;
   }
   static constexpr std::array<std::string_view, 4> kNames{"limit", "token", "wait", "deep"};
-  Route route_{Method::Get, "/x", Role::Public, Waits::No, nullptr, kNames, ""};
+  Route route_{"x", Method::Get, "/x", Role::Public, Waits::No, nullptr, kNames, ""};
 };
 
 TEST_F(QueryTest, ReadsWhatIsRight) {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "api/http_session.h"
+#include "api/openapi.h"
 #include "api/response_writer.h"
 #include "base/random.h"
 
@@ -73,7 +74,8 @@ struct Server::Parts {
   Parts(ServerOptions wanted, Services given)
       : options(std::move(wanted)),
         services(std::move(given)),
-        context{services, options, draining},
+        openapi(openapi_document(route_table(), options.version)),
+        context{services, options, draining, openapi},
         admission(options, route_table()),
         metrics(services.metrics, route_table()),
         trace_prefix(secret_hex(8)),
@@ -102,6 +104,7 @@ struct Server::Parts {
   std::atomic<bool> draining{false};
   std::atomic<bool> stopping{false};
   std::atomic<std::uint64_t> requests{0};
+  const std::string openapi;
   const HandlerContext context;
   const Admission admission;
   HttpMetrics metrics;

@@ -60,4 +60,8 @@ void get_metrics(const HandlerContext& context, const Request&, Reply reply) {
   reply(std::move(response));
 }
 
+void get_openapi(const HandlerContext& context, const Request&, Reply reply) {
+  reply(json_response(context.openapi));
+}
+
 }  // namespace dhub::api

@@ -41,7 +41,7 @@ def test_every_metric_is_listed():
 
 
 def test_every_route_is_listed():
-    routes = re.findall(r"Route\{Method::(\w+), \"([^\"]+)\"", read("src/api/route_table.cc"))
+    routes = re.findall(r"Route\{\"\w+\",\s+Method::(\w+),\s+\"([^\"]+)\"", read("src/api/route_table.cc"))
     assert len(routes) > 20
     wanted = {f"{method.upper()} {path.replace('/api/v1', '', 1)}" for method, path in routes}
     tables = read("docs/specs/api.md").split("## All calls")[1]
