@@ -48,7 +48,10 @@ void Subscription::note_ends() {
   note_ends_at_.reset();
   ends_noted_at_ = world_.scheduler.now().mono;
   const auto topic = world_.event_log.topic(spec_.trigger.topic);
-  if (!topic) return;
+  if (!topic) {
+    note_ends_at_ = *ends_noted_at_ + kReadAgain;  // what we were called for is not told again
+    return;
+  }
   if (topic->partitions.size() > engine_.partitions().size()) take_new_partitions(*topic);
   for (const auto& range : topic->partitions) lag_.raise_end(range.partition, range.end);
   metrics_.set_lag(lag_.lag());

@@ -49,6 +49,17 @@ TEST_F(ForeignTopicTest, ANewPartitionIsSeenThoughItsTidingFollowsAnotherClosely
   ASSERT_TRUE(world_.run_until([&] { return status("p").partitions.size() == 2; }, 1s));
 }
 
+TEST_F(ForeignTopicTest, ANewPartitionIsSeenThoughNothingWasKnownOfTheTopicWhenItCame) {
+  start("p");
+  ASSERT_TRUE(world_.run_for(1s));
+  world_.disk.faults.refuse_topic = Error{ErrorCode::Unavailable, "away", {}};
+  world_.disk.add_partition("orders");
+  append(1, "a");
+  ASSERT_TRUE(world_.run_for(1s));
+  world_.disk.faults.refuse_topic.reset();
+  EXPECT_TRUE(world_.run_until([&] { return world_.state("p", 0, 1) == FinalState::Succeeded; }, 2s));
+}
+
 TEST_F(ForeignTopicTest, WhatCameWhileTheServerWasDownIsCovered) {
   start("p");
   ASSERT_TRUE(world_.shut_down(1s));
