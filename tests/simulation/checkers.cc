@@ -5,14 +5,22 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "delivery/headers.h"
 #include "pipeline/definition.h"
 #include "tests/simulation/behaviour.h"
 
 namespace dhub::simulation {
 namespace {
 
+constexpr std::size_t kOldCommits = 50;
+
 bool is_charged(OutcomeKind kind) {
   return kind != OutcomeKind::Succeeded && kind != OutcomeKind::Filtered && kind != OutcomeKind::NotStarted;
+}
+
+bool is_dead_letter(const Message& message) {
+  return std::any_of(message.headers.begin(), message.headers.end(),
+                     [](const Header& header) { return header.name == delivery::kErrorHeader; });
 }
 
 std::string text_of(const Execution& e) {
@@ -92,6 +100,11 @@ void Checkers::loaded(PositionUid uid, OwnerEpoch epoch) {
   note(fmt::format("load {} epoch {}", uid, epoch));
   Watched& watched = watched_[uid];
   watched.ended_well.clear();
+  watched.refused_since.reset();
+  ++loads_[uid];
+  ++losses_;
+  for (const auto& [id, part] : disk_->positions[uid].parts)
+    watched.furthest[id] = std::max(watched.furthest[id], Offset{part.cursor});
   if (!watched.running.empty()) violation(fmt::format("position {} is loaded while its events run", uid));
   if (const SimPipeline* pipeline = disk_->pipeline(disk_->positions[uid].pipeline))
     if (alive(pipeline->id) > 0) violation("a trigger begins while instances of the last one live: " + pipeline->id);
@@ -106,29 +119,99 @@ void Checkers::sought(PositionUid uid, Pass pass) {
 void Checkers::commit_applied(const JournalCommit& commit) {
   note(fmt::format("commit {} epoch {} seq {} finished {} failures {}", commit.position, commit.owner_epoch, commit.seq,
                    commit.finished.size(), commit.failures.size()));
-  Watched& watched = watched_[commit.position];
   const SimPosition& position = disk_->positions[commit.position];
   if (commit.owner_epoch.value != position.epoch || commit.pass.value != position.pass)
     violation("I9: a stale owner has committed");
+  check_finished(commit, position);
+  check_charges(commit, position);
+  for (const auto& moved : commit.partitions) {
+    Offset& furthest = watched_[commit.position].furthest[moved.partition];
+    furthest = std::max(furthest, moved.cursor);
+  }
+  old_commits_.push_back(commit);
+  if (old_commits_.size() > kOldCommits) old_commits_.erase(old_commits_.begin());
+}
+
+void Checkers::check_finished(const JournalCommit& commit, const SimPosition& position) {
+  const SimPipeline* pipeline = disk_->pipeline(position.pipeline);
+  for (const auto& range : commit.finished) {
+    stored_[{position.pipeline, range.state}] += range.count;
+    for (std::int64_t o = range.first.value; o < range.first.value + range.count; ++o)
+      if (const auto fault = fault_of(position, {range.partition, o}, range.state); !fault.empty())
+        violation(fmt::format("{}: {} {}/{} is stored as {}", fault, pipeline->id, range.partition, o,
+                              to_string(range.state)));
+  }
+}
+
+std::string Checkers::fault_of(const SimPosition& position, const Place& place, FinalState state) {
   const SimPipeline* pipeline = disk_->pipeline(position.pipeline);
   const bool has_steps = !definition(pipeline->id, pipeline->trigger->version)->steps.empty();
-  for (const auto& range : commit.finished) {
-    const bool needs_run = range.state == FinalState::Succeeded || range.state == FinalState::Filtered;
-    for (std::int64_t o = range.first.value; o < range.first.value + range.count; ++o)
-      if (needs_run && has_steps && !watched.ended_well.contains({range.partition, o}))
-        violation(
-            fmt::format("I1: {} offset {} is stored as {} but nobody ran it", pipeline->id, o, to_string(range.state)));
+  const Watched& watched = watched_.at(position.uid);
+  const SimPartition& source = disk_->topics[position.topic].partitions[static_cast<std::size_t>(place.first.value)];
+  switch (state) {
+    case FinalState::Succeeded:
+    case FinalState::Filtered:
+      return has_steps && !watched.ended_well.contains(place) ? "I1: nobody ran it" : "";
+    case FinalState::DeadLettered:
+      return has_steps && !watched.failures.contains(place) ? "I6: it never failed" : "";
+    case FinalState::Expired:
+      if (watched.charged.contains(place)) return "I1: its bytes are in the journal";
+      return place.second >= source.start ? "I1: it is in the log" : "";
+    case FinalState::Absent:
+      return source.holes.contains(place.second) ? "" : "I1: it was published";
+    default:
+      return "I1: only a seek may do so";
   }
+}
+
+// Nobody is charged for what others did, and each failure once at most.
+void Checkers::check_charges(const JournalCommit& commit, const SimPosition& position) {
+  Watched& watched = watched_[commit.position];
+  const SimPipeline* pipeline = disk_->pipeline(position.pipeline);
   const std::int32_t most = most_attempts(position.pipeline);
   for (const auto& failure : commit.failures) {
-    std::int32_t& charged = watched.charged[{failure.partition, failure.offset.value}];
+    const Place place{failure.partition, failure.offset.value};
+    std::int32_t& charged = watched.charged[place];
     if (failure.charged != charged + 1 || failure.charged > most)
       violation(fmt::format("I6: {} offset {} is charged {} after {}", pipeline->id, failure.offset, failure.charged,
                             charged));
+    if (failure.charged > watched.failures[place])
+      violation(fmt::format("I6: {} offset {} is charged {}, has failed {} times", pipeline->id, failure.offset,
+                            failure.charged, watched.failures[place]));
     charged = failure.charged;
   }
-  for (const auto& letter : commit.dead_letters)
+  for (const auto& letter : commit.dead_letters) {
     if (letter.attempts > most) violation(fmt::format("I6: dead letter after {} attempts", letter.attempts));
+  }
+}
+
+void Checkers::commit_answered(PositionUid position, OwnerEpoch epoch, bool stored) {
+  if (epoch.value != disk_->positions[position].epoch) return;
+  auto& since = watched_[position].refused_since;
+  if (stored)
+    since.reset();
+  else if (!since)
+    since = timeline_.now().mono;
+}
+
+std::optional<Instant> Checkers::refused_since(PositionUid position) const {
+  const auto found = watched_.find(position);
+  return found == watched_.end() ? std::nullopt : found->second.refused_since;
+}
+
+std::int64_t Checkers::stored_in_this_life(PipelineUid pipeline, FinalState state) const {
+  const auto found = stored_.find({pipeline, state});
+  return found == stored_.end() ? 0 : found->second;
+}
+
+void Checkers::noted(TopicUid topic, const std::string& group, const StartOffset& cursor) {
+  const SimPipeline* pipeline = disk_->pipeline(group.substr(std::string_view("dhub.").size()));
+  const SimPosition* position = pipeline == nullptr ? nullptr : disk_->position(pipeline->uid, topic);
+  if (position == nullptr) return violation("a group of no position is told: " + group);
+  const auto part = position->parts.find(cursor.partition);
+  const Offset furthest = watched_[position->uid].furthest[cursor.partition];
+  if (part == position->parts.end() || cursor.offset.value > std::max(part->second.cursor, furthest.value))
+    violation(fmt::format("I4: {} is told {}, beyond the cursor", group, cursor.offset));
 }
 
 // ---- user code ----
@@ -165,6 +248,11 @@ void Checkers::begun(const Execution& execution) {
   last = execution.delivery.value;
   if (execution.run.pass.value == position->pass) {
     if (part.states.contains(place.second)) violation("I5: runs again after it was final: " + text_of(execution));
+    if (place.second >= part.dispatched_through) violation("I5: nothing was reserved for it: " + text_of(execution));
+    if (watched.ended_well.contains(place)) violation("I5: runs again though its end was told: " + text_of(execution));
+    const auto charged = watched.charged.find(place);
+    if (execution.attempt != (charged == watched.charged.end() ? 0 : charged->second) + 1)
+      violation("I6: what it was charged is not stored: " + text_of(execution));
     check_order(execution, *position, part);
   }
   watched.running[place] = execution;
@@ -211,14 +299,15 @@ void Checkers::cut_short(const Execution& execution) {
     watched_[position->uid].running.erase({execution.run.partition, execution.run.offset.value});
 }
 
-void Checkers::outcome_lost(DeliveryId delivery) {
+void Checkers::outcome_lost(const std::string& pipeline_id, DeliveryId delivery) {
+  const SimPipeline* pipeline = disk_->pipeline(pipeline_id);
   for (auto& [uid, watched] : watched_)
-    std::erase_if(watched.ended_well, [&](const auto& ended) { return ended.second == delivery; });
+    if (pipeline != nullptr && disk_->positions[uid].pipeline == pipeline->uid)
+      std::erase_if(watched.ended_well, [&](const auto& ended) { return ended.second == delivery; });
 }
 
 void Checkers::server_killed() {
   note("server killed");
-  ++losses_;
   alive_.clear();
   for (auto& [uid, watched] : watched_) watched.running.clear();
 }
@@ -236,7 +325,27 @@ void Checkers::check_converged() {
     check_position(disk_->positions[pipeline.trigger->position]);
   }
   for (const auto& [uid, position] : disk_->positions)
-    if (disk_->pipeline(position.pipeline) != nullptr) check_outputs(position);
+    if (disk_->pipeline(position.pipeline) != nullptr) {
+      check_outputs(position);
+      check_dead_letters(position);
+    }
+}
+
+// Whatever is given up is kept, and what is kept was given up: in this pass or in one before it.
+void Checkers::check_dead_letters(const SimPosition& position) {
+  const SimPipeline* pipeline = disk_->pipeline(position.pipeline);
+  std::map<std::pair<std::int32_t, Place>, int> letters;
+  for (const auto& letter : pipeline->dead_letters)
+    if (letter.position == position.uid)
+      ++letters[{letter.run.pass.value, {letter.run.partition, letter.run.offset.value}}];
+  for (const auto& [run, count] : letters)
+    if (count > 1) violation(fmt::format("I1: {} has {} dead letters of {}", pipeline->id, count, run.second.second));
+  for (const auto& [id, part] : position.parts)
+    for (const auto& [offset, state] : part.states) {
+      bool found = state != FinalState::DeadLettered;
+      for (std::int32_t pass = 1; pass <= position.pass; ++pass) found |= letters.contains({pass, {id, offset}});
+      if (!found) violation(fmt::format("I1: {} {}/{} has no dead letter", pipeline->id, id, offset));
+    }
 }
 
 void Checkers::check_position(const SimPosition& position) {
@@ -259,7 +368,7 @@ void Checkers::check_outputs(const SimPosition& position) {
   for (const auto& [uid, topic] : disk_->topics)
     for (const auto& partition : topic.partitions)
       for (const auto& record : partition.records)
-        if (record && record->value.value_or("").starts_with(origin))
+        if (record && !is_dead_letter(*record) && record->value.value_or("").starts_with(origin))
           ++outputs[topic.topic.name + " " + *record->value];
   for (const auto& [id, part] : position.parts)
     for (const auto& [offset, state] : part.states) check_output_of(position, {id, offset}, state, outputs);

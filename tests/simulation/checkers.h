@@ -22,6 +22,10 @@ class Checkers final : public Observer {
   Checkers(const Timeline& timeline, Trace& trace, std::int32_t cores)
       : timeline_(timeline), trace_(trace), cores_(cores) {}
   void look_at(SimDisk& disk) { disk_ = &disk; }
+  void server_booted() {
+    stored_.clear();
+    loads_.clear();
+  }
 
   // Every one of them, in the order of discovery.
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
@@ -34,11 +38,20 @@ class Checkers final : public Observer {
   [[nodiscard]] std::int64_t executions() const { return executions_; }
   [[nodiscard]] std::size_t alive(const std::string& pipeline_id) const;
   [[nodiscard]] std::size_t alive() const { return alive_.size(); }
+  // Since when commits of the position that is loaded are refused.
+  [[nodiscard]] std::optional<Instant> refused_since(PositionUid position) const;
+  // The last ones that were stored.
+  [[nodiscard]] const std::vector<JournalCommit>& old_commits() const { return old_commits_; }
+  // Events that were stored so since the server's last start.
+  [[nodiscard]] std::int64_t stored_in_this_life(PipelineUid pipeline, FinalState state) const;
+  [[nodiscard]] int loads_in_this_life(PositionUid position) { return loads_[position]; }
   // Offsets at which user code has begun, in order, with repeats.
   [[nodiscard]] std::vector<std::int64_t> begun_offsets(const std::string& pipeline_id) const;
 
   void loaded(PositionUid position, OwnerEpoch epoch) override;
   void commit_applied(const JournalCommit& commit) override;
+  void commit_answered(PositionUid position, OwnerEpoch epoch, bool stored) override;
+  void noted(TopicUid topic, const std::string& group, const StartOffset& cursor) override;
   void sought(PositionUid position, Pass pass) override;
   void instance_started(InstanceId instance, const InstanceSpec& spec) override;
   void instance_gone(InstanceId instance, EndReason reason) override;
@@ -46,7 +59,7 @@ class Checkers final : public Observer {
   void begun(const Execution& execution) override;
   void finished(const Execution& execution, OutcomeKind kind) override;
   void cut_short(const Execution& execution) override;
-  void outcome_lost(DeliveryId delivery) override;
+  void outcome_lost(const std::string& pipeline_id, DeliveryId delivery) override;
   void server_killed() override;
   void misused(const std::string& what) override { violation("misused: " + what); }
 
@@ -59,10 +72,17 @@ class Checkers final : public Observer {
     std::map<Place, std::int32_t> charged;
     std::map<Place, std::int32_t> failures;  // real ones, of this pass
     std::map<Place, Execution> running;
+    std::map<PartitionId, Offset> furthest;  // cursors, of all passes
+    std::optional<Instant> refused_since;
   };
 
   SimPosition* position_of(const std::string& pipeline_id, const std::string& topic);
   SimPosition* position_of(const Execution& execution);
+  void check_finished(const JournalCommit& commit, const SimPosition& position);
+  void check_charges(const JournalCommit& commit, const SimPosition& position);
+  // Empty when `state` is right for that offset.
+  [[nodiscard]] std::string fault_of(const SimPosition& position, const Place& place, FinalState state);
+  void check_dead_letters(const SimPosition& position);
   [[nodiscard]] const Definition* definition(const std::string& pipeline_id, Version version);
   [[nodiscard]] std::int32_t most_attempts(PipelineUid pipeline);
   void check_order(const Execution& execution, const SimPosition& position, const SimPosition::Part& part);
@@ -81,6 +101,9 @@ class Checkers final : public Observer {
   std::map<InstanceId, std::pair<std::string, Version>> alive_;
   std::map<std::pair<PipelineUid, Version>, Definition> definitions_;
   std::map<std::string, std::vector<std::int64_t>> begun_;
+  std::vector<JournalCommit> old_commits_;
+  std::map<std::pair<PipelineUid, FinalState>, std::int64_t> stored_;
+  std::map<PositionUid, int> loads_;
   std::int64_t executions_ = 0;
   std::int32_t losses_ = 0;  // by which outcomes may have been lost
 };

@@ -179,8 +179,13 @@ void SimBackend::finish(InstanceId id, DeliveryId delivery) {
             fmt::format("from {} {}", work.execution.pipeline_id, to_string(work.execution.run)),
             {}}});
   const bool good = kind == OutcomeKind::Succeeded || kind == OutcomeKind::Filtered;
-  if (!good && !faults_.break_chains) instance->failed_chains.insert(work.chain);
-  instance->unsent.push_back(std::move(outcome));
+  if (!good && !faults_.lies.break_chains) instance->failed_chains.insert(work.chain);
+  if (good && lies(faults_.lies.run_twice)) {
+    observer_.begun(work.execution);
+    observer_.finished(work.execution, kind);
+  }
+  if (!good && faults_.lies.call_failures_good) outcome.kind = OutcomeKind::Succeeded;
+  if (kills(kind) || !lies(faults_.lies.lose_outcome)) instance->unsent.push_back(std::move(outcome));
   if (kills(kind)) return end(id, *instance, end_of(kind), "killed by signal 11 (SIGSEGV)");
   send(id, *instance);
   go_on(id, *instance);
@@ -196,7 +201,10 @@ void SimBackend::send(InstanceId id, Instance& instance) {
 }
 
 void SimBackend::give_back(Instance& instance) {
-  for (const auto& work : instance.queue) instance.unsent.push_back(outcome_of(work, OutcomeKind::NotStarted, ""));
+  for (const auto& work : instance.queue) {
+    const bool blamed = instance.dead && lies(faults_.lies.blame_neighbours);
+    instance.unsent.push_back(outcome_of(work, blamed ? OutcomeKind::Crashed : OutcomeKind::NotStarted, ""));
+  }
   instance.queue.clear();
 }
 
@@ -218,7 +226,8 @@ void SimBackend::end(InstanceId id, Instance& instance, EndReason reason, const 
   word_out(id, [this, id, reason, detail](Instance& there) {
     ComputeListener& listener = *there.listener;
     if (reason == EndReason::HostLost)
-      for (const auto& outcome : std::exchange(there.unsent, {})) observer_.outcome_lost(outcome.delivery);
+      for (const auto& outcome : std::exchange(there.unsent, {}))
+        observer_.outcome_lost(there.spec->pipeline_id, outcome.delivery);
     if (!there.unsent.empty()) listener.on_outcomes(id, std::exchange(there.unsent, {}));
     instances_.erase(id);
     listener.on_ended({id, reason, detail, ""});
@@ -237,6 +246,7 @@ void SimBackend::recall(InstanceId id) {
 void SimBackend::drain(InstanceId id) {
   if (Instance* instance = find(id)) instance->drain_asked = true;
   word_in(id, [this, id](Instance& there) {
+    if (faults_.lies.keep_drained) return;
     there.draining = true;
     if (!there.ready) return end(id, there, EndReason::Drained, "");
     go_on(id, there);

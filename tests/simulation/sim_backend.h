@@ -17,6 +17,16 @@
 
 namespace dhub::simulation {
 
+// What no backend may do, for proving that the checkers see it.
+struct BackendLies {
+  bool break_chains = false;  // goes on with a key after one of it has failed
+  double lose_outcome = 0;    // chance that one is never told
+  bool call_failures_good = false;
+  double blame_neighbours = 0;  // chance that an event which had not begun is called the one that crashed
+  double run_twice = 0;         // chance that an event is executed again at once
+  bool keep_drained = false;    // instances stay though they were asked to end
+};
+
 // How instances behave, and what goes wrong with them.
 struct BackendFaults {
   Duration start_least = milliseconds(1), start_most = milliseconds(5);
@@ -25,7 +35,14 @@ struct BackendFaults {
   double crash = 0;                     // chance that a worker dies under an event
   double fail_start = 0;
   std::set<std::string> broken_pipelines;  // whose instances never start
-  bool break_chains = false;               // a lie: goes on with a key after one of it has failed
+  BackendLies lies;
+
+  // All is well again, but for the lies.
+  void end() {
+    BackendFaults none;
+    none.lies = lies;
+    *this = none;
+  }
 };
 
 // Instances of user code that live as long as one life of the server. What an event does is read from its value. Words
@@ -79,6 +96,7 @@ class SimBackend final : public ComputeBackend {
   };
 
   Instance* find(InstanceId id);
+  [[nodiscard]] bool lies(double probability) { return probability > 0 && random_.unit() < probability; }
   Duration between(Duration least, Duration most);
   void word_in(InstanceId id, std::function<void(Instance&)> heard);
   void word_out(InstanceId id, std::function<void(Instance&)> told);

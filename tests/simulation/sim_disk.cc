@@ -71,12 +71,15 @@ std::vector<Placement> SimDisk::append(SimTopic& topic, const std::vector<Messag
     const auto count = static_cast<std::int32_t>(topic.partitions.size());
     const PartitionId id = message.key ? partition_of(*message.key, count) : spread;
     SimPartition& partition = topic.partitions[static_cast<std::size_t>(id.value)];
-    if (chance(faults.hole)) partition.records.emplace_back();
+    if (chance(faults.hole)) {
+      partition.holes.insert(partition.end());
+      partition.records.emplace_back();
+    }
     placements.push_back({id, Offset{partition.end()}});
     partition.records.emplace_back(message);
     if (message.timestamp.ms == 0) partition.records.back()->timestamp = now().wall;
   }
-  if (on_append && !faults.mute_watches) on_append(topic.topic.uid);
+  if (on_append && !lies.mute_watches) on_append(topic.topic.uid);
   return placements;
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ namespace dhub::simulation {
 
 struct SimPartition {
   std::int64_t start = 0;                       // retention took what is below
-  std::vector<std::optional<Message>> records;  // by offset; none: a hole, as compaction and transactions leave
+  std::vector<std::optional<Message>> records;  // by offset; none: a hole, or taken by retention
+  std::set<std::int64_t> holes;                 // as compaction and transactions leave: nothing was published there
   [[nodiscard]] std::int64_t end() const { return static_cast<std::int64_t>(records.size()); }
 };
 
@@ -74,6 +76,19 @@ struct SimPipeline {
   bool deleted = false;
 };
 
+// What no disk may do, for proving that the checkers see it.
+struct DiskLies {
+  bool forget_commits = false;   // answers Applied and applies nothing
+  bool forget_failures = false;  // keeps no account of attempts
+  bool forget_outputs = false;
+  bool double_outputs = false;
+  bool forget_fence = false;     // applies commits of stale owners and passes
+  bool keep_epoch = false;       // a load raises none
+  bool forget_messages = false;  // acknowledges what is published and keeps every second message
+  bool mute_watches = false;
+  double skip_record = 0;  // chance that a read leaves out a record
+};
+
 // What goes wrong with the disk, and how long it takes.
 struct DiskFaults {
   Duration most_delay = milliseconds(2);  // of a write; each takes some time up to this
@@ -88,10 +103,6 @@ struct DiskFaults {
   std::optional<Error> refuse_catalog;
   double hole = 0;      // chance of a hole before a record
   double overtake = 0;  // chance that a blocking call is applied before what was handed in earlier
-  // Lies, for proving that the checkers see them.
-  bool forget_commits = false;  // answers Applied and applies nothing
-  bool mute_watches = false;
-  bool forget_fence = false;  // applies commits of stale owners and passes
 };
 
 // The durable part of a simulated server: outlives its kills. Writes are applied one after another, each some time
@@ -138,6 +149,7 @@ class SimDisk {
   // What consumer groups have committed, by topic; none: its log has no groups.
   std::map<TopicUid, std::map<std::string, std::vector<StartOffset>>> groups;
   DiskFaults faults;
+  DiskLies lies;
   bool at_once = false;
   // Of the life that runs now: called after each append to a topic.
   std::function<void(TopicUid)> on_append;

@@ -180,6 +180,10 @@ Result<std::vector<Placement>> SimEventLog::apply_publish(const PublishRequest& 
       return fail(ErrorCode::Conflict, "The idempotency key was used for other messages.");
     }
   auto placed = disk_.append(*found, request.messages);
+  for (std::size_t i = 1; disk_.lies.forget_messages && i < placed.size(); i += 2)
+    found->partitions[static_cast<std::size_t>(placed[i].partition.value)]
+        .records[static_cast<std::size_t>(placed[i].offset.value)]
+        .reset();
   if (!request.idempotency_key.empty())
     found->idempotency[request.idempotency_key] = {request.messages, placed, disk_.now().wall};
   return placed;
@@ -192,13 +196,14 @@ Result<ReadResult> SimEventLog::read(TopicUid topic, PartitionId partition, Offs
   if (found == nullptr || partition.value < 0 || static_cast<std::size_t>(partition.value) >= found->partitions.size())
     return no_topic(fmt::format("#{}/{}", topic, partition));
   const SimPartition& source = found->partitions[static_cast<std::size_t>(partition.value)];
-  const std::int64_t begin = std::max(from.value, source.start);
+  std::int64_t begin = std::max(from.value, source.start);
   std::int64_t until = begin;
   std::size_t bytes = 0;
   for (; until < source.end() && bytes < max_bytes; ++until) {
     const auto& record = source.records[static_cast<std::size_t>(until)];
     if (record) bytes += record->value.value_or("").size() + record->key.value_or("").size() + 32;
   }
+  if (until > begin && disk_.chance(disk_.lies.skip_record)) ++begin;
   return ReadResult{batch_of(source, begin, until), Offset{until}, until >= source.end()};
 }
 
@@ -208,9 +213,12 @@ std::unique_ptr<TopicReader> SimEventLog::open_reader(TopicUid topic, std::funct
   return std::make_unique<SimReader>(*this, topic, id);
 }
 
-void SimEventLog::note_cursors(TopicUid, const std::string& group, const std::vector<StartOffset>& cursors) {
+void SimEventLog::note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) {
   ++notes;
-  for (const auto& cursor : cursors) noted[group][cursor.partition] = cursor.offset;
+  for (const auto& cursor : cursors) {
+    noted[group][cursor.partition] = cursor.offset;
+    disk_.observer().noted(topic, group, cursor);
+  }
 }
 
 Result<std::vector<StartOffset>> SimEventLog::group_offsets(TopicUid topic, const std::string& group) const {

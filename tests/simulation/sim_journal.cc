@@ -33,7 +33,7 @@ Result<LoadedPosition> SimJournal::load(PositionUid uid) {
   if (disk_.faults.refuse_loads) return fail(*disk_.faults.refuse_loads);
   SimPosition* position = disk_.position(uid);
   if (position == nullptr) return no_position(uid);
-  ++position->epoch;
+  if (!disk_.lies.keep_epoch) ++position->epoch;
   position->last_seq = 0;
   LoadedPosition loaded;
   loaded.position = uid;
@@ -53,7 +53,10 @@ Result<LoadedPosition> SimJournal::load(PositionUid uid) {
 void SimJournal::commit(JournalCommit commit, CommitDone done) {
   disk_.write([this, commit = std::move(commit), done = std::move(done)]() -> SimDisk::Answer {
     auto answer = take(commit);
-    return [done, answer = std::move(answer)] { done(answer); };
+    return [this, position = commit.position, epoch = commit.owner_epoch, done, answer = std::move(answer)] {
+      disk_.observer().commit_answered(position, epoch, answer.has_value());
+      done(answer);
+    };
   });
 }
 
@@ -61,7 +64,7 @@ void SimJournal::commit(JournalCommit commit, CommitDone done) {
 Result<CommitAnswer> SimJournal::take(const JournalCommit& commit) {
   const DiskFaults& faults = disk_.faults;
   if (faults.refuse_commits) return fail(*faults.refuse_commits);
-  if (faults.forget_commits) return CommitAnswer::Applied;
+  if (disk_.lies.forget_commits) return CommitAnswer::Applied;
   if (disk_.chance(faults.refuse_commit)) return fail(ErrorCode::Unavailable, "The disk is busy.");
   auto answer = apply(commit);
   if (answer && disk_.chance(faults.lose_answer)) return fail(ErrorCode::Unavailable, "No answer came.");
@@ -72,12 +75,12 @@ Result<CommitAnswer> SimJournal::apply(const JournalCommit& commit) {
   SimPosition* position = disk_.position(commit.position);
   const bool fenced =
       position == nullptr || position->epoch != commit.owner_epoch.value || position->pass != commit.pass.value;
-  if (position == nullptr || (fenced && !disk_.faults.forget_fence))
+  if (position == nullptr || (fenced && !disk_.lies.forget_fence))
     return fail(ErrorCode::Fenced, "A newer owner or pass has taken over.");
   if (!fenced && commit.seq.value <= position->last_seq) return CommitAnswer::Already;
   if (!fenced && commit.seq.value != position->last_seq + 1)
     return fail(ErrorCode::Internal, fmt::format("Commit {} after {}.", commit.seq, position->last_seq));
-  if (!disk_.faults.forget_fence) {
+  if (!disk_.lies.forget_fence) {
     if (const auto sound = check(commit, *position); !sound) {
       disk_.observer().misused(sound.error().message);
       return fail(sound.error());
@@ -130,7 +133,7 @@ void SimJournal::store(const JournalCommit& commit, SimPosition& position) {
     }
   }
   for (const auto& failure : commit.failures)
-    position.parts[failure.partition].failures[failure.offset.value] = failure;
+    if (!disk_.lies.forget_failures) position.parts[failure.partition].failures[failure.offset.value] = failure;
   for (const auto& moved : commit.partitions) {
     auto& part = position.parts[moved.partition];
     part.cursor = std::max(part.cursor, moved.cursor.value);
@@ -143,7 +146,8 @@ void SimJournal::store(const JournalCommit& commit, SimPosition& position) {
     letter.created_at = disk_.now().wall;
     pipeline.dead_letters.push_back(std::move(letter));
   }
-  publish(commit);
+  if (!disk_.lies.forget_outputs) publish(commit);
+  if (disk_.lies.double_outputs) publish(commit);
 }
 
 // Topics of the disk get theirs now, other clusters theirs by the outbox.

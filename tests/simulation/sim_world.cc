@@ -32,6 +32,7 @@ SimWorld::~SimWorld() {
 
 void SimWorld::boot() {
   CHECK(!up());
+  checkers.server_booted();
   // The log's own clock is the machine's: only what comes after the time is the same in every run.
   const auto log = [this](std::string_view line) {
     const auto message = line.find("level=");
