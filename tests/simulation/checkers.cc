@@ -91,7 +91,7 @@ std::size_t Checkers::alive(const std::string& pipeline_id) const {
 }
 
 void Checkers::check_gone(const std::string& pipeline_id) {
-  if (alive(pipeline_id) > 0) violation("instances outlive the trigger of " + pipeline_id);
+  if (alive(pipeline_id) > 0) violation("I10: instances outlive the trigger of " + pipeline_id);
 }
 
 // ---- the journal ----
@@ -107,7 +107,8 @@ void Checkers::loaded(PositionUid uid, OwnerEpoch epoch) {
     watched.furthest[id] = std::max(watched.furthest[id], Offset{part.cursor});
   if (!watched.running.empty()) violation(fmt::format("position {} is loaded while its events run", uid));
   if (const SimPipeline* pipeline = disk_->pipeline(disk_->positions[uid].pipeline))
-    if (alive(pipeline->id) > 0) violation("a trigger begins while instances of the last one live: " + pipeline->id);
+    if (alive(pipeline->id) > 0)
+      violation("I10: a trigger begins while instances of the last one live: " + pipeline->id);
 }
 
 void Checkers::sought(PositionUid uid, Pass pass) {

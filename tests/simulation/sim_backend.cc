@@ -211,7 +211,7 @@ void SimBackend::give_back(Instance& instance) {
 // The process is gone now; the server hears of it after all that it had to say.
 void SimBackend::end(InstanceId id, Instance& instance, EndReason reason, const std::string& detail) {
   instance.dead = true;
-  observer_.instance_gone(id, reason);
+  if (!lies(faults_.lies.outlive)) observer_.instance_gone(id, reason);
   for (auto& work : instance.running) {
     scheduler_.cancel(work.timer);
     observer_.cut_short(work.execution);

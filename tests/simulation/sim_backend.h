@@ -24,6 +24,7 @@ struct BackendLies {
   bool call_failures_good = false;
   double blame_neighbours = 0;  // chance that an event which had not begun is called the one that crashed
   double run_twice = 0;         // chance that an event is executed again at once
+  double outlive = 0;           // chance that a process stays though its end is told
   bool keep_drained = false;    // instances stay though they were asked to end
 };
 

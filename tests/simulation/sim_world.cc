@@ -54,7 +54,7 @@ bool SimWorld::shut_down(Duration grace, Duration most) {
   bool done = false;
   server_->supervisor.shutdown(grace, [&done] { done = true; });
   const bool in_time = run_until([&] { return done; }, most);
-  if (checkers.alive() > 0) checkers.violation("instances outlive the server's shutdown");
+  if (checkers.alive() > 0) checkers.violation("I10: instances outlive the server's shutdown");
   disk.settle();
   server_.reset();
   return in_time;
