@@ -27,6 +27,14 @@ class KafkaLogTest : public testing::Test {
     return std::move(*opened);
   }
   KafkaLog& log() { return *log_; }
+  // A topic that was just made may have no leader yet.
+  Result<Topic> find(const std::string& name) {
+    const Instant until = read_clocks().mono + std::chrono::seconds(20);
+    while (true) {
+      auto found = log().topic(name);
+      if (found || found.error().code != ErrorCode::Unavailable || read_clocks().mono > until) return found;
+    }
+  }
 
   Result<std::vector<Placement>> publish(const std::string& topic, std::vector<Message> messages) {
     PublishRequest request;
@@ -124,7 +132,7 @@ TEST_F(KafkaLogTest, MessagesAreReadBackByteForByte) {
   const auto placed = must_publish(topic, messages);
   ASSERT_EQ(placed.size(), 3u);
   EXPECT_EQ(placed[2].offset, Offset{2});
-  const auto found = log().topic(topic);
+  const auto found = find(topic);
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(found->cluster, "main");
   EXPECT_EQ(found->partitions.at(0).end, Offset{3});
@@ -137,7 +145,7 @@ TEST_F(KafkaLogTest, MessagesAreReadBackByteForByte) {
 TEST_F(KafkaLogTest, AFollowerAtTheEndHearsOfWhatComes) {
   const auto topic = cluster.make_topic("live");
   must_publish(topic, numbered(0, 3));
-  const auto found = log().topic(topic);
+  const auto found = find(topic);
   Follower follower(log(), found->uid, found->partitions.at(0).end);
   EXPECT_EQ(follower.run_to_end(), Offset{3});
   must_publish(topic, numbered(3, 2));
@@ -147,7 +155,7 @@ TEST_F(KafkaLogTest, AFollowerAtTheEndHearsOfWhatComes) {
 TEST_F(KafkaLogTest, WhoIsBehindCatchesUpAndThenFollowsTheHead) {
   const auto topic = cluster.make_topic("behind");
   must_publish(topic, numbered(0, 500));
-  const auto found = log().topic(topic);
+  const auto found = find(topic);
   Follower ahead(log(), found->uid, Offset{500});
   EXPECT_EQ(ahead.run_to_end(), Offset{500});
   Follower behind(log(), found->uid, Offset{0});
@@ -162,7 +170,7 @@ TEST_F(KafkaLogTest, WhoIsBehindCatchesUpAndThenFollowsTheHead) {
 
 TEST_F(KafkaLogTest, ManyFollowersShareOneStreamAndEachGetsAll) {
   const auto topic = cluster.make_topic("many");
-  const auto found = log().topic(topic);
+  const auto found = find(topic);
   ASSERT_TRUE(found);
   std::vector<std::unique_ptr<Follower>> followers;
   for (int i = 0; i < 50; ++i) followers.push_back(std::make_unique<Follower>(log(), found->uid, Offset{0}));
