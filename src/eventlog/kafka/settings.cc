@@ -44,7 +44,9 @@ Properties join(std::initializer_list<const Properties*> parts) {
 }  // namespace
 
 Status check_settings(const Properties& configured) {
-  for (const auto& [written, value] : configured) {
+  for (const auto& property : configured) {
+    const std::string& written = property.first;
+    const std::string& value = property.second;
     const auto alias =
         std::find_if(kAliases.begin(), kAliases.end(), [&](const auto& a) { return a.first == written; });
     const std::string& name = alias == kAliases.end() ? written : alias->second;
