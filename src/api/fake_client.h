@@ -100,15 +100,16 @@ class FakeClient {
     answer.whole = true;
     return answer;
   }
-  // True when the server closes without sending anything more.
-  bool is_closed() { return input_.empty() && !receive(); }
+  // True when the server ends the connection in good order, without sending anything more: not by a reset, which may
+  // cost the client an answer that it has not read yet.
+  bool is_closed() { return input_.empty() && !receive() && received_ == 0; }
 
  private:
   bool receive() {
     char bytes[65536];
-    const auto n = ::recv(socket_, bytes, sizeof bytes, 0);
-    if (n > 0) input_.append(bytes, static_cast<std::size_t>(n));
-    return n > 0;
+    received_ = ::recv(socket_, bytes, sizeof bytes, 0);
+    if (received_ > 0) input_.append(bytes, static_cast<std::size_t>(received_));
+    return received_ > 0;
   }
   static void parse_head(std::string_view head, FakeAnswer& answer) {
     answer.status = std::atoi(std::string(head.substr(9, 3)).c_str());
@@ -123,6 +124,7 @@ class FakeClient {
   }
 
   int socket_;
+  ssize_t received_ = 0;  // by the last call
   std::string input_;
 };
 

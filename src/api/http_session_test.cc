@@ -16,15 +16,17 @@ class SessionTest : public FakeWorld {
  protected:
   static std::string get_text(std::string_view path) { return request_text("GET", path); }
 
-  // Until no connection is open any more; false when there still is one after long.
-  bool all_closed() {
+  // Until the metrics say so; false when they still do not after long.
+  bool is_told(std::string_view line) {
     const Instant patience = read_clocks().mono + std::chrono::seconds(20);
     while (read_clocks().mono < patience) {
-      if (metrics.render().find("\ndhub_http_connections 0\n") != std::string::npos) return true;
+      if (metrics.render().find(fmt::format("\n{}\n", line)) != std::string::npos) return true;
       std::this_thread::yield();
     }
     return false;
   }
+  // Of connections that were seen before.
+  bool all_closed() { return is_told("dhub_http_connections 0"); }
 };
 
 TEST_F(SessionTest, AConnectionServesOneRequestAfterAnother) {
@@ -242,6 +244,7 @@ TEST_F(SessionTest, ALargeBodyThatIsRefusedEarlyStillGetsItsAnswer) {
   const FakeAnswer answer = client.read_answer();
   EXPECT_TRUE(answer.whole) << "closing with bytes unread would have thrown it away";
   EXPECT_EQ(answer.code(), "too_large");
+  EXPECT_TRUE(client.is_closed());
 }
 
 TEST_F(SessionTest, AHeadThatDoesNotEndIsToldAndClosed) {
@@ -296,6 +299,8 @@ TEST_F(SessionTest, WhoTakesNoAnswersIsClosed) {
   for (int i = 0; i < 8; ++i) log.messages["in"].push_back({{}, {}, std::string(1 << 20, 'x'), WallTime{1}});
   FakeClient client(port(), 4096);
   client.send(get_text("/api/v1/topics/in/messages"));
+  ASSERT_TRUE(
+      is_told(R"(dhub_http_requests_total{method="GET",route="/api/v1/topics/{topic}/messages",status="200"} 1)"));
   EXPECT_TRUE(all_closed());
 }
 
@@ -330,7 +335,8 @@ TEST_F(SessionTest, StoppingAnswersWhatHasBegunAndClosesWhatHasNot) {
   FakeClient busy(port());
   busy.send(get_text("/api/v1/topics/orders"));
   log.wait_asked(1);
-  std::jthread stopping([&] { server->stop(std::chrono::seconds(20)); });
+  // Longer than a client waits, so that it is not the deadline that closes.
+  std::jthread stopping([&] { server->stop(std::chrono::seconds(60)); });
   EXPECT_TRUE(idle.is_closed());
   log.release();
   // Whether it says that the connection ends depends on when its session has heard of it.
