@@ -44,7 +44,7 @@ inline const Value* resolved(const std::string& pointer) {
 inline const Value& followed(const Value& value) {
   const auto* object = value.if_object();
   const auto* reference = object == nullptr ? nullptr : object->if_contains("$ref");
-  return reference == nullptr ? value : *resolved(text(*reference));
+  return reference == nullptr ? value : document().at_pointer(text(*reference).substr(1));
 }
 
 // Holds a value against a schema, with the keywords that the description uses. Strict: a member that no schema
@@ -68,7 +68,7 @@ class SchemaChecker {
 
   void apply(const Value& value, const Value& schema, const std::string& where, Names& seen) {
     const auto& object = schema.as_object();
-    if (const auto* reference = object.if_contains("$ref")) apply(value, *resolved(text(*reference)), where, seen);
+    if (object.contains("$ref")) apply(value, followed(schema), where, seen);
     if (const auto* type = object.if_contains("type"); type != nullptr && !is_of(value, *type))
       report(where, "is not of type " + boost::json::serialize(*type));
     if (const auto* only = object.if_contains("const"); only != nullptr && *only != value)

@@ -10,12 +10,18 @@
 
 namespace dhub::api {
 
+// How the interface describes itself, made once.
+struct Description {
+  std::string openapi;
+  std::string docs;
+};
+
 // What every handler can reach. Lives as long as the server.
 struct HandlerContext {
   const Services& services;
   const ServerOptions& options;
   const std::atomic<bool>& draining;
-  const std::string& openapi;  // the interface's own description
+  const Description& description;
 };
 
 // Checks in the order that is promised: existence (404), the event option (500), media type (415), JSON (400), schema

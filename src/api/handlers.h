@@ -46,6 +46,7 @@ void get_alive(const HandlerContext& context, const Request& request, Reply repl
 void get_ready(const HandlerContext& context, const Request& request, Reply reply);
 void get_version(const HandlerContext& context, const Request& request, Reply reply);
 void get_metrics(const HandlerContext& context, const Request& request, Reply reply);
+void get_docs(const HandlerContext& context, const Request& request, Reply reply);
 void get_openapi(const HandlerContext& context, const Request& request, Reply reply);
 
 // What several of them share.

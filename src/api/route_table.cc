@@ -86,6 +86,7 @@ constexpr std::array kRoutes{
           "Tell the version of the server"},
     Route{"get_metrics", Method::Get, "/metrics", Role::Metrics, kQuick, get_metrics, Names{},
           "Show the metrics for Prometheus"},
+    Route{"get_docs", Method::Get, "/docs", Role::Public, kQuick, get_docs, Names{}, "Describe all this to people"},
     Route{"get_openapi", Method::Get, "/openapi.json", Role::Public, kQuick, get_openapi, Names{},
           "Describe all this in OpenAPI"},
 };

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <utility>
 
+#include "api/docs_page.h"
 #include "api/http_session.h"
 #include "api/openapi.h"
 #include "api/response_writer.h"
@@ -68,14 +69,21 @@ std::string make_url(const std::string& host, std::uint16_t port) {
   return fmt::format("http://{}:{}", host, port);
 }
 
+Description describe(const std::string& version) {
+  Description description;
+  description.openapi = openapi_document(route_table(), version);
+  description.docs = docs_page(description.openapi);
+  return description;
+}
+
 }  // namespace
 
 struct Server::Parts {
   Parts(ServerOptions wanted, Services given)
       : options(std::move(wanted)),
         services(std::move(given)),
-        openapi(openapi_document(route_table(), options.version)),
-        context{services, options, draining, openapi},
+        description(describe(options.version)),
+        context{services, options, draining, description},
         admission(options, route_table()),
         metrics(services.metrics, route_table()),
         trace_prefix(secret_hex(8)),
@@ -104,7 +112,7 @@ struct Server::Parts {
   std::atomic<bool> draining{false};
   std::atomic<bool> stopping{false};
   std::atomic<std::uint64_t> requests{0};
-  const std::string openapi;
+  const Description description;
   const HandlerContext context;
   const Admission admission;
   HttpMetrics metrics;

@@ -60,8 +60,16 @@ void get_metrics(const HandlerContext& context, const Request&, Reply reply) {
   reply(std::move(response));
 }
 
+void get_docs(const HandlerContext& context, const Request&, Reply reply) {
+  Response response;
+  response.content_type = "text/html; charset=utf-8";
+  response.headers.emplace_back("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+  response.body = context.description.docs;
+  reply(std::move(response));
+}
+
 void get_openapi(const HandlerContext& context, const Request&, Reply reply) {
-  reply(json_response(context.openapi));
+  reply(json_response(context.description.openapi));
 }
 
 }  // namespace dhub::api
