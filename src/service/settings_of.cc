@@ -24,12 +24,13 @@ delivery::VersionSettings version_settings(const Trigger& trigger, const Definit
 }
 
 delivery::EngineSettings engine_settings(const Trigger& trigger, const Definition& definition, std::int32_t cores,
-                                         std::uint64_t seed) {
+                                         std::uint64_t seed, const delivery::EngineLimits& limits) {
   delivery::EngineSettings settings;
   settings.topic = trigger.topic_name;
   settings.ordering = definition.options.ordering;
   settings.current = version_settings(trigger, definition, cores);
   settings.seed = seed;
+  settings.limits = limits;
   return settings;
 }
 

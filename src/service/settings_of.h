@@ -12,7 +12,8 @@ namespace dhub::service {
 
 // What each part needs to know of a trigger's definition. `cores` stands in for max_instances where none is given.
 [[nodiscard]] delivery::EngineSettings engine_settings(const Trigger& trigger, const Definition& definition,
-                                                       std::int32_t cores, std::uint64_t seed);
+                                                       std::int32_t cores, std::uint64_t seed,
+                                                       const delivery::EngineLimits& limits);
 [[nodiscard]] delivery::VersionSettings version_settings(const Trigger& trigger, const Definition& definition,
                                                          std::int32_t cores);
 [[nodiscard]] InstanceSpecRef instance_spec(const Trigger& trigger, const Definition& definition);

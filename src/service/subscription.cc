@@ -48,8 +48,8 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
       spec_(std::move(spec)),
       on_end_(std::move(on_end)),
       epoch_(loaded.owner_epoch),
-      engine_(engine_settings(spec_.trigger, spec_.definition, world.cores, world.seed), std::move(loaded),
-              world.scheduler.now()),
+      engine_(engine_settings(spec_.trigger, spec_.definition, world.cores, world.seed, world.limits),
+              std::move(loaded), world.scheduler.now()),
       pool_(
           world.backend, *this, world.instance_ids, [this](InstanceId id) { return engine_.outstanding(id); },
           [this](InstanceId id) { step([&](const Now& now) { engine_.instance_ended(id, now, out_); }); }),
@@ -227,6 +227,7 @@ void Subscription::on_timer() {
   if (is_due(read_again_at_)) {
     read_again_at_.reset();
     unread_ = engine_.partitions();
+    fetch_awaited();
   }
   step([&](const Now& now) { engine_.tick(now, out_); });
 }

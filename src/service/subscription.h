@@ -39,6 +39,7 @@ struct World {
   InstanceIds& instance_ids;
   std::int32_t cores = 1;  // max_instances when a pipeline does not say
   std::uint64_t seed = 0;
+  delivery::EngineLimits limits = {};  // of each engine
 };
 
 // Why a subscription could not be loaded, and whether it is the topic's log that says so.
@@ -119,6 +120,8 @@ class Subscription final : public ComputeListener {
   void read_on();
   bool read_partition(PartitionId partition);
   void read_again_later(Duration delay);
+  void look_again_when_behind();
+  void fetch_awaited();
   void fetch(const delivery::Fetch& wanted);
   struct Chunk {
     delivery::ReadChunk chunk;

@@ -30,7 +30,7 @@ void Subscription::open_reader() {
 }
 
 void Subscription::on_growth() {
-  for (const auto& wanted : std::exchange(awaited_fetches_, {})) fetch(wanted);
+  fetch_awaited();
   if (stopping_) return;
   unread_ = engine_.partitions();
   const Instant next = ends_noted_at_ ? *ends_noted_at_ + kNoteEnds : Instant{};
@@ -55,6 +55,12 @@ void Subscription::note_ends() {
   if (topic->partitions.size() > engine_.partitions().size()) take_new_partitions(*topic);
   for (const auto& range : topic->partitions) lag_.raise_end(range.partition, range.end);
   metrics_.set_lag(lag_.lag());
+  look_again_when_behind();
+}
+
+// Whoever is behind does not rely on being called when the records have come.
+void Subscription::look_again_when_behind() {
+  if (lag_.lag() > 0 && !paused_ && !stopping_) read_again_later(kAskAgain);
 }
 
 // They begin at 0, whatever retention has left of them: what was published since they are there is covered. The journal
@@ -120,7 +126,7 @@ bool Subscription::read_partition(PartitionId partition) {
     return false;
   }
   if (read->pending) {
-    if (lag_.lag() > 0) read_again_later(kAskAgain);  // whoever is behind does not rely on being called
+    look_again_when_behind();
     return false;
   }
   lag_.raise_end(partition, read->chunk.next_offset);
@@ -161,6 +167,10 @@ Error Subscription::note_read_error(PartitionId partition, Error error) {
   return error;
 }
 
+void Subscription::fetch_awaited() {
+  for (const auto& wanted : std::exchange(awaited_fetches_, {})) fetch(wanted);
+}
+
 // Gets the bytes of an event whose turn has come after they had been let go.
 void Subscription::fetch(const delivery::Fetch& wanted) {
   if (ended_ || killed_ || !reader_) return;
@@ -168,6 +178,7 @@ void Subscription::fetch(const delivery::Fetch& wanted) {
       chunk_of(wanted.partition, wanted.offset, reader_->fetch(wanted.partition, wanted.offset, kReadBytes));
   if (read && read->pending) {
     awaited_fetches_.push_back(wanted);
+    read_again_later(kAskAgain);
     return;
   }
   if (!read) {

@@ -69,8 +69,8 @@ Supervisor::Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_l
     : catalog_(catalog),
       logger_(logger),
       options_(options),
-      world_{scheduler, event_log, journal,       run_archive,   backend,
-             metrics,   logger,    instance_ids_, options.cores, options.seed},
+      world_{scheduler, event_log,     journal,       run_archive,  backend,       metrics,
+             logger,    instance_ids_, options.cores, options.seed, options.limits},
       alive_(std::make_shared<char>()) {}
 
 Supervisor::~Supervisor() = default;

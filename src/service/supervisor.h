@@ -20,6 +20,7 @@ struct SupervisorOptions {
   std::int32_t cores = 1;  // max_instances of pipelines that do not say
   std::uint64_t seed = 0;
   Duration stop_grace = std::chrono::seconds(10);  // for what is in flight at DELETE
+  delivery::EngineLimits limits = {};              // of each trigger
 };
 
 // Keeps each trigger as its user wants it: desired state is written to the catalog first and made so afterwards. Holds

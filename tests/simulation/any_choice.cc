@@ -20,6 +20,18 @@ Duration AnyChoice::some_time() {
   }
 }
 
+delivery::EngineLimits AnyChoice::limits() {
+  delivery::EngineLimits limits;
+  if (!one_in(3)) return limits;
+  limits.window_offsets = 2 + below(30);
+  if (one_in(2)) limits.window_bytes = static_cast<std::uint64_t>(300 + below(3000));
+  limits.frame_events = static_cast<std::size_t>(1 + below(5));
+  limits.frame_bytes = one_in(3) ? 30 : 4096;
+  limits.reserve_step = 1 + below(12);
+  limits.failing_rows = 1 + below(6);
+  return limits;
+}
+
 std::string AnyChoice::options(const std::string& topic) {
   const std::string ordering = one_of({"key", "key", "key", "key", "partition", "none"});
   const std::string scaling =

@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "base/time.h"
+#include "delivery/settings.h"
 #include "model/message.h"
 
 namespace dhub::simulation {
@@ -38,6 +39,8 @@ class AnyChoice {
   [[nodiscard]] bool pass_through() const { return pass_through_; }
   [[nodiscard]] int partitions() const { return partitions_; }
 
+  // A third of the worlds have them so small that each is met.
+  delivery::EngineLimits limits();
   std::string options(const std::string& topic);
   std::string steps();
   Message message();

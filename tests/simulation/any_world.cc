@@ -22,10 +22,11 @@ double metric(const Metrics& metrics, const std::string& series) {
 
 }  // namespace
 
-AnyWorld::AnyWorld(std::uint64_t seed) : world(seed, {3, seed, seconds(2)}), choice_(seed) {
+AnyWorld::AnyWorld(std::uint64_t seed) : choice_(seed), world(seed, {3, seed, seconds(2), choice_.limits()}) {
   SimTopic& orders = world.disk.make_topic("orders", {.partitions = choice_.partitions()});
   if (choice_.foreign()) {
     orders.topic.cluster = "main";
+    world.disk.reads_later = choice_.one_in(2) ? 1 : 0.3;
     world.disk.foreign_topics[orders.topic.uid] = {orders.topic.uid, "main", "orders", ""};
   }
   world.create("p", choice_.options("orders"), choice_.steps());

@@ -21,7 +21,10 @@ namespace dhub::simulation {
 // live() goes on for a while, heal() ends all faults and holds the world to what must be true then. The invariants are
 // checked all along, by the world's checkers and by what is said here.
 class AnyWorld {
+  AnyChoice choice_;  // before what is made by it
+
  public:
+  SimWorld world;
   explicit AnyWorld(std::uint64_t seed);
 
   // Ends early when something is violated.
@@ -29,7 +32,6 @@ class AnyWorld {
   void heal();
   [[nodiscard]] bool sound() const { return world.checkers.violations().empty(); }
 
-  SimWorld world;
   // Called with each life of the server, the first included.
   void with_each_life(std::function<void(SimServer&)> told);
 
@@ -79,7 +81,6 @@ class AnyWorld {
   void check_wake();
   [[nodiscard]] std::string any_pipeline() { return choice_.one_of({"p", "p", "p", "q"}); }
 
-  AnyChoice choice_;
   std::function<void(SimServer&)> each_life_;
   std::map<Place, Message> acked_;  // in `orders`
   // Shared: of calls to this life of the server that are not answered; answers may come after it.

@@ -166,7 +166,7 @@ void AnyWorld::trouble_disk() {
 void AnyWorld::trouble_log() {
   DiskFaults& faults = world.disk.faults;
   const Error error{ErrorCode::Unavailable, "The log cannot be reached.", {}};
-  switch (choice_.below(4)) {
+  switch (choice_.below(5)) {
     case 0:
       faults.refuse_reads = error;
       break;
@@ -175,6 +175,9 @@ void AnyWorld::trouble_log() {
       break;
     case 2:
       faults.refuse_topic = error;
+      break;
+    case 3:
+      faults.untold_arrival = 0.5;
       break;
     default:
       faults.hole = 0.3;

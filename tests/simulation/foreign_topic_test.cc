@@ -60,6 +60,19 @@ TEST_F(ForeignTopicTest, ANewPartitionIsSeenThoughNothingWasKnownOfTheTopicWhenI
   EXPECT_TRUE(world_.run_until([&] { return world_.state("p", 0, 1) == FinalState::Succeeded; }, 2s));
 }
 
+TEST_F(ForeignTopicTest, WhatIsWaitedForIsAskedForAgainThoughItWasNotKnownThatThereIsMore) {
+  start("p");
+  ASSERT_TRUE(world_.run_for(1s));
+  append(0, "a");
+  ASSERT_TRUE(world_.run_for(20ms));
+  world_.disk.reads_later = 1;
+  world_.disk.faults.untold_arrival = 1;
+  append(0, "b");
+  ASSERT_TRUE(world_.run_for(500ms));
+  world_.disk.faults = {};
+  EXPECT_TRUE(world_.run_until_drained("p", 15s));
+}
+
 TEST_F(ForeignTopicTest, WhatCameWhileTheServerWasDownIsCovered) {
   start("p");
   ASSERT_TRUE(world_.shut_down(1s));

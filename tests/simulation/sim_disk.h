@@ -98,6 +98,7 @@ struct DiskFaults {
   std::optional<Error> refuse_publishes;
   std::optional<Error> refuse_reads;
   double refuse_read = 0;
+  double untold_arrival = 0;  // chance that a reader is not told when the records have come that it waits for
   std::optional<Error> refuse_loads;
   std::optional<Error> refuse_topic;  // is not known at this moment, to those who ask by uid
   std::optional<Error> refuse_catalog;
@@ -137,6 +138,10 @@ class SimDisk {
 
   [[nodiscard]] bool chance(double probability) { return probability > 0 && random_.unit() < probability; }
   [[nodiscard]] Now now() const { return timeline_.now(); }
+  // Whatever becomes of the server.
+  void later(Timeline::Task task) {
+    timeline_.after(Duration{static_cast<std::int64_t>(random_.below(faults.most_delay.count()))}, std::move(task));
+  }
   [[nodiscard]] Observer& observer() { return observer_; }
   [[nodiscard]] std::int64_t next_uid() { return ++last_uid_; }
 
@@ -149,6 +154,8 @@ class SimDisk {
   // What consumer groups have committed, by topic; none: its log has no groups.
   std::map<TopicUid, std::map<std::string, std::vector<StartOffset>>> groups;
   DiskFaults faults;
+  // As of a log that is not here: chance that a read is answered by `pending` first.
+  double reads_later = 0;
   DiskLies lies;
   bool at_once = false;
   // Of the life that runs now: called after each append to a topic.

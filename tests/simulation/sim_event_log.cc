@@ -70,13 +70,43 @@ class SimEventLog::SimReader final : public TopicReader {
   ~SimReader() override { watchers_->all.erase(id_); }
 
   Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) override {
-    return log_.read(topic_, partition, from, max_bytes);
+    return read_or_wait({false, partition, from}, max_bytes);
   }
   Result<ReadResult> fetch(PartitionId partition, Offset offset, std::size_t max_bytes) override {
-    return log_.read(topic_, partition, offset, max_bytes);
+    return read_or_wait({true, partition, offset}, max_bytes);
   }
 
  private:
+  struct Wanted {
+    bool out_of_turn;
+    PartitionId partition;
+    Offset from;
+    auto operator<=>(const Wanted&) const = default;
+  };
+
+  Result<ReadResult> read_or_wait(const Wanted& wanted, std::size_t max_bytes) {
+    auto read = log_.read(topic_, wanted.partition, wanted.from, max_bytes);
+    if (!read || read->batch->records.empty()) return read;
+    const auto asked = has_come_.find(wanted);
+    if (asked == has_come_.end() ? !log_.disk_.chance(log_.disk_.reads_later) : asked->second) {
+      has_come_.erase(wanted);
+      return read;
+    }
+    if (asked == has_come_.end()) bring(wanted);
+    return ReadResult{std::make_shared<RecordBatch>(), wanted.from, false, true};
+  }
+  void bring(const Wanted& wanted) {
+    has_come_[wanted] = false;
+    const bool untold = log_.disk_.chance(log_.disk_.faults.untold_arrival);
+    log_.disk_.later([this, wanted, untold, id = id_, watchers = watchers_] {
+      const auto there = watchers->all.find(id);
+      if (there == watchers->all.end()) return;  // and so are we not
+      has_come_[wanted] = true;
+      if (!untold) there->second.second();
+    });
+  }
+
+  std::map<Wanted, bool> has_come_;  // what was asked for and is not read
   const SimEventLog& log_;
   const TopicUid topic_;
   const std::shared_ptr<Watchers> watchers_;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// A trigger whose window holds little: what waits is let go, and read again when its turn comes.
+#include "tests/simulation/world_test.h"
+
+namespace dhub::simulation {
+namespace {
+
+service::SupervisorOptions small_window() {
+  service::SupervisorOptions options{4, 1, 10s};
+  options.limits.window_bytes = 1000;
+  return options;
+}
+
+class SmallWindowTest : public testing::Test {
+ protected:
+  SmallWindowTest() {
+    world_.create("p", R"({"event":"orders"})");
+    EXPECT_TRUE(world_.start("p"));
+    // One key: all of them wait for the first, longer than the window can hold them.
+    world_.publish("orders", std::vector<std::string>(20, "takes:100ms " + std::string(100, 'x')), "k");
+    EXPECT_TRUE(world_.run_for(50ms));
+  }
+  ~SmallWindowTest() override { EXPECT_THAT(world_.checkers.violations(), testing::IsEmpty()); }
+
+  SimWorld world_{seed_or(1), small_window()};
+};
+
+TEST_F(SmallWindowTest, WhatWasLetGoIsReadAgain) {
+  EXPECT_TRUE(world_.run_until_drained("p", 3s));
+  EXPECT_EQ(world_.checkers.executions(), 20);
+}
+
+TEST_F(SmallWindowTest, WhatWasLetGoIsExecutedThoughItComesLater) {
+  world_.disk.reads_later = 1;
+  EXPECT_TRUE(world_.run_until_drained("p", 3s));
+}
+
+TEST_F(SmallWindowTest, WhatWasLetGoIsAskedForAgainWhenNobodyTellsThatItHasCome) {
+  world_.disk.reads_later = 1;
+  world_.disk.faults.untold_arrival = 1;
+  EXPECT_TRUE(world_.run_until_drained("p", 10min));
+}
+
+}  // namespace
+}  // namespace dhub::simulation
