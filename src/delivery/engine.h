@@ -154,6 +154,7 @@ class Engine {
   void release_due_retries(const Now& now);
   [[nodiscard]] bool may_start(const Ref& ref) const;
   [[nodiscard]] bool has_room() const;
+  [[nodiscard]] bool retries_are_held_up() const;
   void finish_without_instances(const Now& now);
   void dispatch(const Now& now, Outputs& out);
   void fill_idle_then_busy(const Now& now, Outputs& out, bool idle);

@@ -65,6 +65,12 @@ bool Engine::has_room() const {
   return static_cast<std::int64_t>(in_flight_.size()) + unstored_ < in_flight_bound();
 }
 
+// What waits for a retry stands behind events that have not begun: so it may be after a change of the ordering. They
+// must go, though more may come to wait then.
+bool Engine::retries_are_held_up() const {
+  return in_flight_.empty() && unstored_ == 0 && ready_retries_.empty() && retries_.empty();
+}
+
 void Engine::finish_without_instances(const Now& now) {
   constexpr std::int64_t kMostUnstored = 1 << 16;
   Ref ref;
@@ -98,7 +104,7 @@ void Engine::fill_idle_then_busy(const Now& now, Outputs& out, bool idle) {
 
 bool Engine::take_ready(Ref& ref) {
   for (auto* queue : {&ready_retries_, &ready_}) {
-    if (queue == &ready_ && !first_attempts_) return false;
+    if (queue == &ready_ && !first_attempts_ && !retries_are_held_up()) return false;
     while (!queue->empty()) {
       ref = queue->front();
       if (may_start(ref)) {

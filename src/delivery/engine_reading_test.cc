@@ -470,5 +470,24 @@ TEST(EngineFailing, RowsNotReadYetDoNotBlockTheWayToThem) {
   EXPECT_EQ(script.sent(), "1:-1");
 }
 
+TEST(EngineFailing, AtTheBoundWhatRetriesWaitForMayStart) {
+  EngineScript script(failing_rows(1));
+  script.start();
+  script.ready(1);
+  script.publish("-1 -2");
+  script.sent();
+  script.answer("-2 failed");
+  script.store_all();
+  script.settings.ordering = Ordering::Partition;  // from now on -2 stands behind -1
+  script.start();
+  script.ready(1);
+  script.read();
+  EXPECT_EQ(script.sent(), "1:-1");
+  script.answer("-1 ok");
+  script.store_all();
+  script.wait(kSecond);
+  EXPECT_EQ(script.sent(), "1:-2#2");
+}
+
 }  // namespace
 }  // namespace dhub::delivery
