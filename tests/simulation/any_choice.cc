@@ -62,7 +62,8 @@ Message AnyChoice::message() {
   const int key = below(keys_ + 2);
   if (key == keys_) message.key = "";
   if (key < keys_) message.key = fmt::format("k{}", key);
-  message.value = behaviour() + (!pass_through_ && one_in(2) ? " to:out" : "");
+  message.value = behaviour() + (!pass_through_ && one_in(2) ? " to:out" : "") +
+                  (!pass_through_ && one_in(3) ? " to:main/far" : "");
   return message;
 }
 

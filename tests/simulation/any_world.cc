@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <numeric>
+#include <set>
 
 namespace dhub::simulation {
 namespace {
@@ -98,6 +98,7 @@ void AnyWorld::heal() {
     if (world.alive(id) > 0) world.checkers.violation(fmt::format("I7: instances of {} do not go to zero", id));
   if (world.server().scheduler.armed_timers() > 0) world.checkers.violation("I7: somebody polls where nothing happens");
   check_wake();
+  check_far();
   world.checkers.check_converged();
   check_read_back();
   check_dead_copies();
@@ -107,6 +108,7 @@ void AnyWorld::heal() {
 void AnyWorld::end_faults() {
   world.disk.faults = {};
   world.backend_faults.end();
+  world.cluster.heal();
   if (!world.up()) return;
   // What has been seen wrong is tried again by itself, or by the next server.
   if (choice_.one_in(4)) kill_server();
@@ -133,6 +135,21 @@ void AnyWorld::check_wake() {
     const auto status = world.status(id);
     if (!status || !status->ready) world.checkers.violation(fmt::format("I11: {} is not ready when all is well", id));
   }
+}
+
+// Outputs to another cluster are there at least once each, first in the order in which they were stored.
+void AnyWorld::check_far() {
+  if (!world.run_until([this] { return world.disk.outbox.empty(); }, minutes(5)))
+    world.checkers.violation("I7: outputs wait though their cluster is well");
+  std::vector<std::string> stored;
+  for (const auto& [topic, value] : world.checkers.posted()) stored.push_back(value);
+  std::vector<std::string> there;
+  std::set<std::string> repeated;
+  for (const auto& value : world.cluster.topics_of_it["main/far"])
+    if (repeated.insert(value).second) there.push_back(value);
+  if (there != stored)
+    world.checkers.violation(
+        fmt::format("I1: {} outputs were stored, {} others are in their cluster", stored.size(), there.size()));
 }
 
 // I8: what was acknowledged is there, but for what retention took.

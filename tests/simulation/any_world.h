@@ -16,7 +16,7 @@ namespace dhub::simulation {
 
 // A world in which whatever can happen to a server does, as its seed has it: users publish, start, stop, pause, seek
 // and switch versions, often without waiting for an answer; instances, host, server and disk fail; topics grow and are
-// cut off below. Two triggers: "p" on `orders`, which publishes to `out`, and "q" on `out`.
+// cut off below. Two triggers: "p" on `orders`, which publishes to `out` and to another cluster, and "q" on `out`.
 //
 // live() goes on for a while, heal() ends all faults and holds the world to what must be true then. The invariants are
 // checked all along, by the world's checkers and by what is said here.
@@ -61,6 +61,7 @@ class AnyWorld {
   void trouble_disk();
   void trouble_log();
   void trouble_backend();
+  void trouble_cluster();
   void end_some_trouble();
   void lose_host();
   void lose_instance();
@@ -76,6 +77,7 @@ class AnyWorld {
   void check_read_back();
   void check_dead_copies();
   void check_told();
+  void check_far();
   void end_faults();
   void bring_all_back();
   void check_wake();

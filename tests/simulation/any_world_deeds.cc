@@ -24,6 +24,7 @@ const std::vector<AnyWorld::Deed> AnyWorld::kWhileUp = {{30, &AnyWorld::publish}
                                                         {4, &AnyWorld::trouble_disk},
                                                         {3, &AnyWorld::trouble_log},
                                                         {4, &AnyWorld::trouble_backend},
+                                                        {2, &AnyWorld::trouble_cluster},
                                                         {6, &AnyWorld::end_some_trouble},
                                                         {2, &AnyWorld::lose_host},
                                                         {3, &AnyWorld::lose_instance},
@@ -204,11 +205,25 @@ void AnyWorld::trouble_backend() {
   }
 }
 
-void AnyWorld::end_some_trouble() {
+// Where outputs go.
+void AnyWorld::trouble_cluster() {
   if (choice_.one_in(2)) {
-    world.disk.faults = {};
+    world.cluster.refusing["main/far"] = choice_.one_in(2) ? ErrorCode::Unavailable : ErrorCode::NotFound;
   } else {
-    world.backend_faults.end();
+    world.cluster.takes = choice_.one_in(2) ? std::chrono::seconds(10) : milliseconds(500);
+  }
+}
+
+void AnyWorld::end_some_trouble() {
+  switch (choice_.below(3)) {
+    case 0:
+      world.disk.faults = {};
+      break;
+    case 1:
+      world.backend_faults.end();
+      break;
+    default:
+      world.cluster.heal();
   }
 }
 

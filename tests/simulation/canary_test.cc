@@ -55,6 +55,10 @@ TEST(Canary, OutputsThatAreThereTwiceAreSeen) {
   EXPECT_TRUE(seen([](AnyWorld& any) { any.world.disk.lies.double_outputs = true; }, "I1: published 2 times"));
 }
 
+TEST(Canary, OutputsThatAnotherClusterLosesAreSeen) {
+  EXPECT_TRUE(seen([](AnyWorld& any) { any.world.cluster.forgets = true; }, "I1: "));
+}
+
 // ---- the log ----
 
 TEST(Canary, ALogThatLeavesOutARecordIsSeen) {

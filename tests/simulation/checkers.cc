@@ -18,6 +18,10 @@ bool is_charged(OutcomeKind kind) {
   return kind != OutcomeKind::Succeeded && kind != OutcomeKind::Filtered && kind != OutcomeKind::NotStarted;
 }
 
+bool is_elsewhere(const std::string& topic) {
+  return topic.find('/') != std::string::npos;
+}
+
 bool is_dead_letter(const Message& message) {
   return std::any_of(message.headers.begin(), message.headers.end(),
                      [](const Header& header) { return header.name == delivery::kErrorHeader; });
@@ -129,6 +133,9 @@ void Checkers::commit_applied(const JournalCommit& commit) {
     Offset& furthest = watched_[commit.position].furthest[moved.partition];
     furthest = std::max(furthest, moved.cursor);
   }
+  for (const auto& publication : commit.publications)
+    if (is_elsewhere(publication.topic))
+      posted_.emplace_back(publication.topic, publication.message.value.value_or(""));
   old_commits_.push_back(commit);
   if (old_commits_.size() > kOldCommits) old_commits_.erase(old_commits_.begin());
 }
@@ -371,6 +378,8 @@ void Checkers::check_outputs(const SimPosition& position) {
       for (const auto& record : partition.records)
         if (record && !is_dead_letter(*record) && record->value.value_or("").starts_with(origin))
           ++outputs[topic.topic.name + " " + *record->value];
+  for (const auto& [topic, value] : posted_)
+    if (value.starts_with(origin)) ++outputs[topic + " " + value];
   for (const auto& [id, part] : position.parts)
     for (const auto& [offset, state] : part.states) check_output_of(position, {id, offset}, state, outputs);
   for (const auto& [output, count] : outputs)

@@ -40,6 +40,9 @@ class Checkers final : public Observer {
   [[nodiscard]] std::size_t alive() const { return alive_.size(); }
   // Since when commits of the position that is loaded are refused.
   [[nodiscard]] std::optional<Instant> refused_since(PositionUid position) const;
+  // What was stored for topics of other clusters, in order.
+  using Posted = std::pair<std::string, std::string>;  // topic and value
+  [[nodiscard]] const std::vector<Posted>& posted() const { return posted_; }
   // The last ones that were stored.
   [[nodiscard]] const std::vector<JournalCommit>& old_commits() const { return old_commits_; }
   // Events that were stored so since the server's last start.
@@ -101,6 +104,7 @@ class Checkers final : public Observer {
   std::map<InstanceId, std::pair<std::string, Version>> alive_;
   std::map<std::pair<PipelineUid, Version>, Definition> definitions_;
   std::map<std::string, std::vector<std::int64_t>> begun_;
+  std::vector<Posted> posted_;
   std::vector<JournalCommit> old_commits_;
   std::map<std::pair<PipelineUid, FinalState>, std::int64_t> stored_;
   std::map<PositionUid, int> loads_;

@@ -10,15 +10,16 @@ namespace dhub::simulation {
 
 using service::Triggers;
 
-SimServer::SimServer(Timeline& timeline, Random& random, SimDisk& disk, const BackendFaults& faults, Observer& observer,
-                     Logger::Sink log, service::SupervisorOptions options)
-    : scheduler(timeline),
-      event_log(disk),
-      journal(disk),
-      catalog(disk),
-      backend(scheduler, random, faults, observer),
+SimServer::SimServer(const Around& around, Logger::Sink log, service::SupervisorOptions options)
+    : scheduler(around.timeline),
+      event_log(around.disk),
+      journal(around.disk),
+      catalog(around.disk),
+      outbox(around.disk),
+      backend(scheduler, around.random, around.faults, around.observer),
       logger(LogFormat::Logfmt, LogLevel::Info, std::move(log)),
-      supervisor(scheduler, catalog, event_log, journal, run_archive, backend, metrics, logger, options) {}
+      supervisor(scheduler, catalog, event_log, journal, run_archive, backend, metrics, logger, options),
+      outbox_drain(scheduler, outbox, around.cluster, metrics, logger, options.seed) {}
 
 SimWorld::SimWorld(std::uint64_t seed, service::SupervisorOptions options)
     : random(seed), checkers(timeline, trace, options.cores), disk(timeline, random, checkers), options_(options) {
@@ -39,7 +40,9 @@ void SimWorld::boot() {
     trace.note(std::string(line.substr(message == std::string_view::npos ? 0 : message)));
     return true;
   };
-  server_ = std::make_unique<SimServer>(timeline, random, disk, backend_faults, checkers, log, options_);
+  const SimServer::Around around{timeline, random, disk, cluster, backend_faults, checkers};
+  server_ = std::make_unique<SimServer>(around, log, options_);
+  server_->outbox_drain.start();
   server_->supervisor.recover();
 }
 

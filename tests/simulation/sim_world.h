@@ -11,13 +11,16 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/random.h"
+#include "service/outbox_drain.h"
 #include "service/supervisor.h"
 #include "tests/simulation/checkers.h"
+#include "tests/simulation/fake_cluster.h"
 #include "tests/simulation/sim_backend.h"
 #include "tests/simulation/sim_catalog.h"
 #include "tests/simulation/sim_disk.h"
 #include "tests/simulation/sim_event_log.h"
 #include "tests/simulation/sim_journal.h"
+#include "tests/simulation/sim_outbox.h"
 #include "tests/simulation/sim_run_archive.h"
 #include "tests/simulation/sim_scheduler.h"
 #include "tests/simulation/timeline.h"
@@ -28,18 +31,28 @@ namespace dhub::simulation {
 // One life of the server process: all that a kill takes with it.
 class SimServer {
  public:
-  SimServer(Timeline& timeline, Random& random, SimDisk& disk, const BackendFaults& faults, Observer& observer,
-            Logger::Sink log, service::SupervisorOptions options);
+  // Of the world around it.
+  struct Around {
+    Timeline& timeline;
+    Random& random;
+    SimDisk& disk;
+    FakeCluster& cluster;
+    const BackendFaults& faults;
+    Observer& observer;
+  };
+  SimServer(const Around& around, Logger::Sink log, service::SupervisorOptions options);
 
   SimScheduler scheduler;
   SimEventLog event_log;
   SimJournal journal;
   SimCatalog catalog;
+  SimOutbox outbox;
   SimRunArchive run_archive;
   SimBackend backend;
   Metrics metrics;
   Logger logger;
   service::Supervisor supervisor;
+  service::OutboxDrain outbox_drain;
 };
 
 // A machine with a disk, a server on it, clients, and a clock of its own. The same seed gives the same world.
@@ -93,6 +106,7 @@ class SimWorld {
   Trace trace;
   Checkers checkers;
   SimDisk disk;
+  FakeCluster cluster{timeline};  // outputs go there
   BackendFaults backend_faults;
 
  private:
