@@ -114,14 +114,15 @@ void AnyWorld::end_faults() {
   if (choice_.one_in(4)) kill_server();
 }
 
-// Users do not know better than to say again what they want. What they said before may still be on its way.
+// What was stopped or paused is wanted again. All else must come back by itself.
 void AnyWorld::bring_all_back() {
-  if (!world.run_for(seconds(10))) return;
+  if (!world.run_for(seconds(10))) return;  // what users said before may still be on its way
   for (const char* id : {"p", "q"}) {
-    const auto started = world.start(id);
-    if (!started) world.checkers.violation(fmt::format("{} cannot be started: {}", id, started.error().message));
-    if (started && world.disk.pipeline(id)->trigger->desired != DesiredState::Running)
-      world.checkers.violation(fmt::format("{} is not to run though its start was answered", id));
+    const DesiredState desired = world.disk.pipeline(id)->trigger->desired;
+    if (desired == DesiredState::Running) continue;
+    const bool answered = desired == DesiredState::Paused ? world.resume(id).has_value() : world.start(id).has_value();
+    if (!answered || world.disk.pipeline(id)->trigger->desired != DesiredState::Running)
+      world.checkers.violation(fmt::format("{} cannot be brought back", id));
   }
 }
 
