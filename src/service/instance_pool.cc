@@ -150,7 +150,9 @@ void InstancePool::on_outcomes(InstanceId instance) {
   Member* member = find(instance);
   if (member == nullptr || member->proven) return;
   member->proven = true;
-  if (is_current(*member)) start_delay_ = Duration::zero();
+  if (!is_current(*member)) return;
+  start_delay_ = Duration::zero();
+  for (auto& other : members_) other.overtaken = other.overtaken || is_current(other);
 }
 
 void InstancePool::on_ended(const InstanceEnded& ended, const Now& now) {
@@ -162,7 +164,8 @@ void InstancePool::on_ended(const InstanceEnded& ended, const Now& now) {
   if (!by_itself || member.proven || !is_current(member)) return;
   const bool others_run = std::any_of(members_.begin(), members_.end(),
                                       [this](const Member& m) { return m.state == State::Ready && is_current(m); });
-  if (!others_run) start_failure_ = ended;
+  // That it cannot start is not true of a version of which another has started since and done its work.
+  if (!others_run && !member.overtaken) start_failure_ = ended;
   // Those that were started together fail together, which counts once.
   if (last_start_failure_ > member.started) return;
   last_start_failure_ = now.mono;

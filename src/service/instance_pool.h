@@ -77,7 +77,8 @@ class InstancePool {
     Instant started{};
     Instant since{};  // ready, or idle since when Ready and idle
     bool was_busy = false;
-    bool proven = false;  // has brought an outcome
+    bool proven = false;     // has brought an outcome
+    bool overtaken = false;  // another of its version has, since it was started
   };
 
   Member* find(InstanceId instance);
