@@ -20,7 +20,9 @@ namespace dhub::local {
 // What becomes of a host process. Called on the loop, never from inside a call to it.
 struct HostEvents {
   std::function<void(const wire::Frame&)> on_frame;
-  // It is dead, and so is all below it: nothing more comes. `why` is a sentence; `greeted`: it had said hello.
+  // It is dead, and so are the templates and workers below it: nothing more comes. A program that a step had executed
+  // has no end of the lifeline; it was killed at the same moment, and may take a moment more. `why` is a sentence;
+  // `greeted`: it had said hello.
   std::function<void(const std::string& why, bool greeted)> on_lost;
 };
 
