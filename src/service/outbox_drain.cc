@@ -72,6 +72,13 @@ std::vector<OutboxDrain::Trouble> OutboxDrain::troubles() const {
   });
 }
 
+std::optional<Error> OutboxDrain::trouble(const std::string& topic) const {
+  return troubles_.with([&](const std::map<std::string, Error>& troubles) {
+    const auto found = troubles.find(topic);
+    return found == troubles.end() ? std::nullopt : std::optional(found->second);
+  });
+}
+
 // One thing of a kind is under way at a time; whatever ends calls this again.
 void OutboxDrain::go_on(const std::string& topic) {
   if (ended_) return;

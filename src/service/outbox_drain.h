@@ -46,6 +46,8 @@ class OutboxDrain {
   };
   // Any thread: topics that did not take what was last sent to them.
   [[nodiscard]] std::vector<Trouble> troubles() const;
+  // Any thread. The topic is named with its cluster.
+  [[nodiscard]] std::optional<Error> trouble(const std::string& topic) const;
 
  private:
   static constexpr std::size_t kMostMessages = 1000;  // of one request

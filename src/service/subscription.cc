@@ -58,6 +58,7 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
       growth_posted_(std::make_shared<std::atomic<bool>>(false)),
       alive_(std::make_shared<char>()) {
   pool_.use(instance_spec(spec_.trigger, spec_.definition), resolved_scaling(spec_.definition, world_.cores));
+  output_topics_.add(spec_.definition);
   paused_ = spec_.trigger.desired == DesiredState::Paused;
   open_reader();
   unread_ = engine_.partitions();
@@ -112,6 +113,7 @@ void Subscription::hand_to_journal(JournalCommit commit) {
   const CommitSeq seq = commit.seq;
   for (const auto& partition : commit.partitions) lag_.set_cursor(partition.partition, partition.cursor);
   if (foreign_) remember_cursors(commit);
+  output_topics_.add(commit.publications);
   world_.journal.commit(std::move(commit), [this, seq, alive = std::weak_ptr<char>(alive_),
                                             &scheduler = world_.scheduler](Result<CommitAnswer> answer) {
     scheduler.post([this, seq, alive, answer = std::move(answer)] {
@@ -245,6 +247,7 @@ void Subscription::switch_to(TriggerSpec spec) {
   spec_ = std::move(spec);
   paused_ = spec_.trigger.desired == DesiredState::Paused;
   pool_.use(instance_spec(spec_.trigger, spec_.definition), resolved_scaling(spec_.definition, world_.cores));
+  output_topics_.add(spec_.definition);
   step([&](const Now& now) {
     // In this order: what a pause has held back must not go to the old version.
     if (other_version)

@@ -22,6 +22,7 @@
 #include "ports/scheduler.h"
 #include "service/instance_pool.h"
 #include "service/lag_tracker.h"
+#include "service/output_topics.h"
 #include "service/trigger_metrics.h"
 #include "service/triggers.h"
 
@@ -40,6 +41,7 @@ struct World {
   std::int32_t cores = 1;  // max_instances when a pipeline does not say
   std::uint64_t seed = 0;
   delivery::EngineLimits limits = {};  // of each engine
+  OutputTrouble output_trouble = {};   // on the loop
 };
 
 // Why a subscription could not be loaded, and whether it is the topic's log that says so.
@@ -139,6 +141,7 @@ class Subscription final : public ComputeListener {
   OwnerEpoch epoch_;
   delivery::Engine engine_;
   InstancePool pool_;
+  OutputTopics output_topics_;
   TriggerMetrics metrics_;
   delivery::Outputs out_;
   std::unique_ptr<TopicReader> reader_;

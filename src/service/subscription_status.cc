@@ -53,6 +53,7 @@ TriggerStatus Subscription::status() const {
   status.conditions = conditions();
   status.ready =
       std::all_of(status.conditions.begin(), status.conditions.end(), [](const Condition& c) { return c.ok; });
+  if (auto waiting = output_topics_.waiting(world_.output_trouble)) status.conditions.push_back(std::move(*waiting));
   const auto topic = world_.event_log.topic(spec_.trigger.topic);
   for (const PartitionId id : engine_.partitions()) {
     const auto view = engine_.view(id);

@@ -68,9 +68,9 @@ Supervisor::Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_l
                        SupervisorOptions options)
     : catalog_(catalog),
       logger_(logger),
-      options_(options),
-      world_{scheduler, event_log,     journal,       run_archive,  backend,       metrics,
-             logger,    instance_ids_, options.cores, options.seed, options.limits},
+      options_(std::move(options)),
+      world_{scheduler, event_log,     journal,        run_archive,   backend,         metrics,
+             logger,    instance_ids_, options_.cores, options_.seed, options_.limits, options_.output_trouble},
       alive_(std::make_shared<char>()) {}
 
 Supervisor::~Supervisor() = default;

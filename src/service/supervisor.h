@@ -21,6 +21,7 @@ struct SupervisorOptions {
   std::uint64_t seed = 0;
   Duration stop_grace = std::chrono::seconds(10);  // for what is in flight at DELETE
   delivery::EngineLimits limits = {};              // of each trigger
+  OutputTrouble output_trouble = {};               // called on the loop
 };
 
 // Keeps each trigger as its user wants it: desired state is written to the catalog first and made so afterwards. Holds

@@ -37,9 +37,9 @@ struct Started {
   GroupUse group = GroupUse::None;
 };
 
-// One stage of "would events be executed now?".
+// One stage of "would events be executed now?"; and, beside that question, what became of their outputs.
 struct Condition {
-  std::string type;  // Source, Service, Store, Breaker
+  std::string type;  // Source, Service, Store; Outputs, only while some wait
   bool ok = false;
   std::string reason;       // CamelCase word, stable
   std::string message;      // a sentence; empty when there is nothing to say

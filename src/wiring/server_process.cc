@@ -86,8 +86,9 @@ local::LocalOptions backend_options(const Config& config, Logger& logger) {
   return options;
 }
 
-service::SupervisorOptions supervisor_options() {
+service::SupervisorOptions supervisor_options(service::OutputTrouble output_trouble) {
   service::SupervisorOptions options;
+  options.output_trouble = std::move(output_trouble);
   options.cores = static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
   options.seed = fresh_seed();
   return options;
@@ -120,7 +121,7 @@ struct ServerProcess::Parts {
         backend(scheduler, loop.io_context(), backend_options(config, log)),
         checker(config.python),
         supervisor(scheduler, store->catalog(), topics, store->journal(), store->run_archive(), backend, metrics,
-                   logger, supervisor_options()),
+                   logger, supervisor_options([this](const std::string& topic) { return output_trouble(topic); })),
         outbox_drain(scheduler, store->outbox(), topics, metrics, logger, fresh_seed()),
         pipelines(store->catalog(), checker, fresh_seed(),
                   [this](const std::string& topic) { return topics.check_cluster(topic); }),
@@ -146,6 +147,14 @@ struct ServerProcess::Parts {
   api::Services services() {
     return {store->catalog(), topics,  store->journal(), store->run_archive(), supervisor,
             pipelines,        metrics, logger,           read_clocks,          [this] { return readiness(); }};
+  }
+
+  // Of a topic of another cluster, as a pipeline names it.
+  [[nodiscard]] std::optional<Error> output_trouble(const std::string& topic) const {
+    const auto name = parse_topic_name(topic);
+    const std::string cluster = topics.cluster_of(topic);
+    if (!name || cluster.empty()) return std::nullopt;
+    return outbox_drain.trouble(cluster + '/' + name->topic);
   }
 
   [[nodiscard]] std::vector<api::Check> readiness() const {

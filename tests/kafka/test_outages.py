@@ -229,10 +229,13 @@ def test_outputs_too_large_for_their_topic_are_told_and_wait(kafka, hub):
     kafka.client.produce_many(source, [b"5000", b"10"], keys=[b"k"] * 2)
     poll(lambda: hub.call("GET", "/readyz?verbose").body.decode(),
          lambda text: f"outputs to main/{out}" in text and "max.message.bytes" in text)
-    assert hub.status(name)["ready"]
+    status = hub.status(name)
+    assert status["ready"] and status["conditions"][-1]["type"] == "Outputs", status["conditions"]
+    assert out in status["conditions"][-1]["message"]
     kafka.client.set_topic(out, max_message_bytes=100_000)
     values = poll(lambda: [len(record.value) for record in kafka.client.read(out)], lambda found: len(found) == 2)
     assert values == [5000, 10]
+    hub.wait_status(name, lambda s: all(condition["ok"] for condition in s["conditions"]))
 
 
 # ---- rights ----
