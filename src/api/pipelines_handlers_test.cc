@@ -253,7 +253,8 @@ TEST_F(PipelinesTest, VersionsAreListedNewestFirst) {
 TEST_F(PipelinesTest, AHandlerThatFailsAnswersAndTheServerGoesOn) {
   catalog.throws = true;
   const FakeAnswer answer = get("/pipelines");
-  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.status, 500);
+  EXPECT_EQ(answer.code(), "internal");
   EXPECT_EQ(answer.body.find("the secret cause"), std::string::npos);
   catalog.throws = false;
   EXPECT_EQ(get("/pipelines").status, 200);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/response.h"
 
+#include <exception>
+
 #include "api/json.h"
 #include "base/check.h"
 
@@ -34,10 +36,12 @@ Response error_response(const Error& error) {
 }
 
 Reply::~Reply() {
-  if (sink_)
-    later([] {
-      return error_response({ErrorCode::Cancelled, "The server stopped before this was done; send it again.", {}});
-    });
+  if (!sink_) return;
+  later([thrown = std::uncaught_exceptions() > 0] {
+    if (thrown)
+      return problem_response(problem_of({ErrorCode::Internal, {}, {}}));  // whoever catches it logs the cause
+    return error_response({ErrorCode::Cancelled, "The server stopped before this was done; send it again.", {}});
+  });
 }
 
 void Reply::operator()(Response response) {

@@ -31,7 +31,8 @@ struct Response {
 [[nodiscard]] Response problem_response(Problem problem);
 
 // How a handler answers: called exactly once, from any thread, during the handler or later. Dropped without a call, it
-// answers 503 by itself: a service that stops with calls under way leaves nobody waiting.
+// answers by itself: 503, since a service that stops with calls under way leaves nobody waiting; 500 when an exception
+// takes it along.
 class Reply {
  public:
   using Maker = std::function<Response()>;
