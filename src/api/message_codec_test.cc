@@ -2,10 +2,10 @@
 #include "api/message_codec.h"
 
 #include <gtest/gtest.h>
-#include <iostream>
 
 #include "api/base64.h"
 #include "base/random.h"
+#include "base/test_seed.h"
 
 namespace dhub::api {
 namespace {
@@ -123,8 +123,8 @@ std::string random_bytes(Random& random) {
 }
 
 TEST(MessageCodec, WhatIsWrittenIsReadAsTheSameMessage) {
-  const auto seed = fresh_seed();
-  std::cout << "seed " << seed << "\n";
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE(seed);
   Random random(seed);
   for (int i = 0; i < 5'000; ++i) {
     Message message;

@@ -2,9 +2,9 @@
 #include "api/request_reader.h"
 
 #include <gtest/gtest.h>
-#include <iostream>
 
 #include "base/random.h"
+#include "base/test_seed.h"
 
 namespace dhub::api {
 namespace {
@@ -219,8 +219,8 @@ TEST(RequestReader, ReadsOneRequestAfterAnother) {
 
 // Whatever comes: no crash, bounded memory, and the same answer however it is cut.
 TEST(RequestReader, SurvivesRandomBytes) {
-  const auto seed = fresh_seed();
-  std::cout << "seed " << seed << "\n";
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE(seed);
   Random random(seed);
   const std::vector<std::string> pieces{"GET ",
                                         "POST ",

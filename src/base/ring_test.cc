@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/random.h"
+#include "base/test_seed.h"
 
 namespace dhub {
 namespace {
@@ -18,7 +19,7 @@ TEST(Ring, IsEmptyAtFirst) {
 
 // Against std::deque, over growth and wrapping round.
 TEST(Ring, BehavesAsADeque) {
-  const std::uint64_t seed = fresh_seed();
+  const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed);
   Random random(seed);
   Ring<int> ring;

@@ -14,7 +14,7 @@ using Lie = std::function<void(AnyWorld&)>;
 // Whether the checkers say so in one of some worlds.
 testing::AssertionResult seen(const Lie& lie, const std::string& word) {
   constexpr std::uint64_t kWorlds = 300;
-  const std::uint64_t first = seed_or(1);
+  const std::uint64_t first = test_seed_or(1);
   std::set<std::string> others;
   for (std::uint64_t seed = first; seed < first + kWorlds; ++seed) {
     AnyWorld any(seed);

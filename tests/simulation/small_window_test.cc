@@ -22,7 +22,7 @@ class SmallWindowTest : public testing::Test {
   }
   ~SmallWindowTest() override { EXPECT_THAT(world_.checkers.violations(), testing::IsEmpty()); }
 
-  SimWorld world_{seed_or(1), small_window()};
+  SimWorld world_{test_seed_or(1), small_window()};
 };
 
 TEST_F(SmallWindowTest, WhatWasLetGoIsReadAgain) {

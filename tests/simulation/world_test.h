@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdlib>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
 #include <vector>
 
+#include "base/test_seed.h"
 #include "tests/simulation/sim_world.h"
 
 namespace dhub::simulation {
 
 using namespace std::chrono_literals;
 using service::StartFrom;
-
-// DHUB_TEST_SEED when it is set, so that a failure can be run again; else `otherwise`.
-inline std::uint64_t seed_or(std::uint64_t otherwise) {
-  const char* given = std::getenv("DHUB_TEST_SEED");
-  return given == nullptr || *given == '\0' ? otherwise : std::strtoull(given, nullptr, 0);
-}
 
 // A world that must have broken no invariant when the test ends.
 class WorldTest : public testing::Test {
@@ -47,7 +41,7 @@ class WorldTest : public testing::Test {
     EXPECT_TRUE(started) << (started ? "" : started.error().message);
   }
 
-  const std::uint64_t seed_ = seed_or(1);
+  const std::uint64_t seed_ = test_seed_or(1);
   SimWorld world_{seed_};
 };
 

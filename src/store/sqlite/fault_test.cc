@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/test_seed.h"
 #include "store/sqlite/fault_vfs_test.h"
 #include "store/sqlite/store_harness_test.h"
 
@@ -180,7 +181,7 @@ TEST_F(FaultyDisk, EveryAckIsBehindASync) {
 
 // I8: whatever was acked before the power went is there when it is back, however much of the rest is.
 TEST_F(FaultyDisk, APowerCutKeepsEveryAckedMessageAndCommit) {
-  const std::uint64_t seed = fresh_seed();
+  const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed);
   Random random(seed);
   const PositionUid position = start_pipeline();
@@ -228,7 +229,7 @@ TEST_F(FaultyDisk, APowerCutKeepsEveryAckedMessageAndCommit) {
 }
 
 TEST_F(FaultyDisk, APowerCutUnderConcurrentPublishersKeepsEveryAckedMessage) {
-  const std::uint64_t seed = fresh_seed();
+  const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed);
   Random random(seed);
   ASSERT_TRUE(send("first"));

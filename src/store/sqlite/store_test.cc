@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "base/test_seed.h"
 #include "store/sqlite/sqlite.h"
 #include "store/sqlite/store_harness_test.h"
 
@@ -243,7 +244,7 @@ TEST(Store, AFullQueueTurnsAwayAndSaysSo) {
 }
 
 TEST(Store, ADamagedBatchIsToldAndItsNeighboursStayReadable) {
-  const std::uint64_t seed = fresh_seed();
+  const std::uint64_t seed = test_seed();
   SCOPED_TRACE(seed);
   Random random(seed);
   StoreHarness harness;
