@@ -11,7 +11,7 @@ string(FIND "${DHUB_RDKAFKA_ROOT}" "${rdkafka_cache}/dhub/librdkafka-" rdkafka_f
 if(rdkafka_former EQUAL 0)
   unset(DHUB_RDKAFKA_ROOT CACHE)
 endif()
-set(DHUB_RDKAFKA_ROOT "${rdkafka_cache}/dhub/librdkafka-2.8.0-4" CACHE STRING "Folder of librdkafka, or `system`")
+set(DHUB_RDKAFKA_ROOT "${rdkafka_cache}/dhub/librdkafka-2.8.0-5" CACHE STRING "Folder of librdkafka, or `system`")
 
 if(DHUB_RDKAFKA_ROOT STREQUAL "system")
   find_package(PkgConfig REQUIRED)

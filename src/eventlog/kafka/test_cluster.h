@@ -45,12 +45,12 @@ class FakeRegistry final : public TopicRegistry {
 // A cluster for tests: the real one that DHUB_TEST_KAFKA names (host:port), else librdkafka's mock inside this process.
 class TestCluster {
  public:
-  TestCluster() {
+  explicit TestCluster(int mock_brokers = 1) {
     if (const char* given = std::getenv("DHUB_TEST_KAFKA")) bootstrap_ = given;
     std::array<char, 256> why{};
     rd_kafka_conf_t* conf = rd_kafka_conf_new();
     if (is_mock())
-      rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", why.data(), why.size());
+      rd_kafka_conf_set(conf, "test.mock.num.brokers", std::to_string(mock_brokers).c_str(), why.data(), why.size());
     else
       rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap_.c_str(), why.data(), why.size());
     rk_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why.data(), why.size());
@@ -90,6 +90,19 @@ class TestCluster {
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(topic);
     EXPECT_TRUE(is_seen(name)) << name;
+  }
+
+  // Of a real cluster only: another topic that has the name.
+  void replace(const std::string& name) {
+    rd_kafka_DeleteTopic_t* topic = rd_kafka_DeleteTopic_new(name.c_str());
+    rd_kafka_queue_t* queue = rd_kafka_queue_new(rk_);
+    rd_kafka_DeleteTopics(rk_, &topic, 1, nullptr, queue);
+    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
+    EXPECT_EQ(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteTopic_destroy(topic);
+    create(name, 1);
   }
 
  private:
