@@ -17,6 +17,14 @@ def trigger(hub, topic, tmp_path):
     return Pipeline(hub, topic, tmp_path)
 
 
+def test_a_trigger_starts_as_soon_as_its_topic_is_there(kafka, hub, tmp_path):
+    for n in range(20):
+        trigger = Pipeline(hub, f"fresh-{kafka.major}-{n}", tmp_path)
+        kafka.client.admin.create_topics({trigger.topic: {"num_partitions": 5, "replication_factor": 1}},
+                                         wait_for_metadata=False)
+        hub.api("POST", f"/events/{trigger.id}", expect=200)
+
+
 def test_a_topic_that_is_deleted_is_gone(kafka, trigger, topic):
     trigger.start()
     kafka.client.produce_many(topic, [b"0", b"1", b"2"])

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <future>
+#include <poll.h>
 #include <utility>
 
 #include "base/utf8.h"
@@ -17,6 +18,9 @@ namespace {
 constexpr Duration kKeepInView = std::chrono::minutes(1);
 constexpr Duration kAskAgain = std::chrono::seconds(2);
 constexpr Duration kReadWait = std::chrono::seconds(8);
+constexpr Duration kUntilAllKnowIt = milliseconds(500);
+constexpr Duration kUntilItIsLed = std::chrono::seconds(2);
+constexpr int kBetweenLooksMs = 50;
 constexpr std::size_t kMostListed = 500;
 // A question ends while the brokers hold back their answer to its fetch, and the next one has to wait for that.
 constexpr const char* kLookupWait = "10";
@@ -194,8 +198,20 @@ Status KafkaLog::delete_topic(const std::string& name) {
   return parts_->not_ours(name);
 }
 
+// Whoever starts a trigger right after making its topic need not know that for a moment it is not known to each of the
+// brokers, and then has no leader.
 Result<Topic> KafkaLog::ensure_topic(const std::string& name) {
-  return topic(name);
+  const Instant begun = read_clocks().mono;
+  while (true) {
+    auto found = topic(name);
+    if (found) return found;
+    const ErrorCode code = found.error().code;
+    const Duration patience = code == ErrorCode::NotFound      ? kUntilAllKnowIt
+                              : code == ErrorCode::Unavailable ? kUntilItIsLed
+                                                               : Duration::zero();
+    if (read_clocks().mono >= begun + patience) return found;
+    ::poll(nullptr, 0, kBetweenLooksMs);
+  }
 }
 
 Result<Topic> KafkaLog::topic(const std::string& name) const {
@@ -259,7 +275,7 @@ Result<ReadResult> KafkaLog::read(TopicUid topic, PartitionId partition, Offset 
     return fail(ErrorCode::NotFound, fmt::format("Topic '{}' has no partition {}.", foreign.name, partition));
   const auto answer = std::make_shared<std::promise<Result<ReadResult>>>();
   auto answered = answer->get_future();
-  parts_->lookup.ask({foreign.name, partition, from, max_bytes},
+  parts_->lookup.ask({foreign.name, foreign.identity, partition, from, max_bytes},
                      [answer](Result<ReadResult> result) { answer->set_value(std::move(result)); });
   if (answered.wait_for(kReadWait) != std::future_status::ready)
     return fail(ErrorCode::Unavailable,

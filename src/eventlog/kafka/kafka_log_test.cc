@@ -42,11 +42,12 @@ class KafkaLogTest : public testing::Test {
     request.messages = std::move(messages);
     return publish(std::move(request));
   }
-  Result<std::vector<Placement>> publish(PublishRequest request) {
+  Result<std::vector<Placement>> publish(PublishRequest request) { return publish(log(), std::move(request)); }
+  static Result<std::vector<Placement>> publish(KafkaLog& log, PublishRequest request) {
     std::promise<Result<std::vector<Placement>>> promise;
     auto answered = promise.get_future();
-    log().publish(std::move(request),
-                  [&](Result<std::vector<Placement>> placed) { promise.set_value(std::move(placed)); });
+    log.publish(std::move(request),
+                [&](Result<std::vector<Placement>> placed) { promise.set_value(std::move(placed)); });
     return answered.get();
   }
   std::vector<Placement> must_publish(const std::string& topic, std::vector<Message> messages) {
@@ -208,6 +209,22 @@ TEST_F(KafkaLogTest, ARecordCanBeFetchedOutOfTurn) {
   ASSERT_FALSE(fetched->batch->records.empty());
   EXPECT_EQ(fetched->batch->records.front().offset, Offset{4});
   EXPECT_EQ(fetched->batch->records.front().value, "4");
+}
+
+TEST_F(KafkaLogTest, WhatIsReadOutOfTurnIsOfTheTopicThatWasMeant) {
+  const auto topic = cluster.make_topic("replaced");
+  must_publish(topic, numbered(0, 10));
+  const auto uid = log().topic(topic)->uid;
+  ASSERT_TRUE(log().read(uid, {}, Offset{4}, 1 << 20));
+  cluster.replace(topic);
+  const auto another = open();
+  PublishRequest request;
+  request.topic = topic;
+  request.messages = numbered(100, 10);
+  ASSERT_TRUE(publish(*another, std::move(request)));
+  const auto read = log().read(uid, {}, Offset{4}, 1 << 20);
+  ASSERT_FALSE(read) << read->batch->records.front().value.value_or("");
+  EXPECT_EQ(read.error().code, ErrorCode::Conflict) << read.error().message;
 }
 
 TEST_F(KafkaLogTest, RecordsOutliveTheirReader) {

@@ -49,7 +49,22 @@ void Lookup::loop(const std::stop_token& token) {
   }
 }
 
+// A client asks for records by the topic's name alone. Whose they are is asked afterwards: before is too early.
 Result<ReadResult> Lookup::read(const Question& question) {
+  auto found = read_by_name(question);
+  if (found && !found->batch->records.empty()) RETURN_IF_ERROR(confirm(question));
+  return found;
+}
+
+Status Lookup::confirm(const Question& question) const {
+  if (question.identity.empty()) return {};
+  ASSIGN_OR_RETURN(const auto described, admin_.describe({question.topic}));
+  const auto now = described.find(question.topic);
+  if (now != described.end() && now->second && now->second->identity == question.identity) return {};
+  return fail(to_error(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID, "Topic '" + question.topic + "' cannot be read"));
+}
+
+Result<ReadResult> Lookup::read_by_name(const Question& question) {
   if (!handle_) {
     ASSIGN_OR_RETURN(handle_, open_handle_());
   }

@@ -27,6 +27,7 @@ class Lookup {
 
   struct Question {
     std::string topic;
+    std::string identity;  // what is read of another topic of that name is answered with Conflict; empty: of any
     PartitionId partition{};
     Offset from{};
     std::size_t max_bytes = 0;
@@ -40,6 +41,8 @@ class Lookup {
  private:
   void loop(const std::stop_token& token);
   Result<ReadResult> read(const Question& question);
+  Result<ReadResult> read_by_name(const Question& question);
+  [[nodiscard]] Status confirm(const Question& question) const;
   Result<ReadResult> read_from(const Question& question, Offset from, bool& out_of_range);
 
   std::function<Result<std::shared_ptr<Handle>>()> open_handle_;

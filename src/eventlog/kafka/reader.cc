@@ -203,7 +203,7 @@ Result<ReadResult> Reader::fetch(PartitionId partition, Offset offset, std::size
     }
     fetched_->answers.emplace(key, std::nullopt);
   }
-  lookup_.ask({view->name, partition, offset, max_bytes},
+  lookup_.ask({view->name, view->identity, partition, offset, max_bytes},
               [fetched = fetched_, key, &table = table_, id = id_](Result<ReadResult> answer) {
                 {
                   std::lock_guard lock(fetched->mutex);
