@@ -71,10 +71,10 @@ class Broker:
 
     `listeners` are out of LISTENERS; PLAINTEXT is always there. `acls` turns the authorizer on: everybody may do
     everything until a rule is made, and whoever comes by PLAINTEXT may anything. `properties` are more lines of
-    server.properties.
+    server.properties. `node` is its number, and `voters` are the addresses of all that it makes one cluster with.
     """
 
-    def __init__(self, version, directory, listeners=("PLAINTEXT",), acls=False, properties=None):
+    def __init__(self, version, directory, listeners=("PLAINTEXT",), acls=False, properties=None, node=1):
         self.version, self.major = version, int(version.split(".", maxsplit=1)[0])
         self.directory = pathlib.Path(directory).absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -82,8 +82,10 @@ class Broker:
         assert set(self.listeners) <= set(LISTENERS), listeners
         self.acls = acls
         self.properties = dict(properties or {})
+        self.node = node
         names = (*self.listeners, "CONTROLLER")
         self.ports = dict(zip(names, _free_ports(len(names))))
+        self.voters = [self.vote()]
         encrypted = any(name.endswith("SSL") for name in self.listeners)
         self.certificates = Certificates(self.directory / "certificates") if encrypted else None
         self.log = self.directory / "broker.log"
@@ -94,6 +96,9 @@ class Broker:
 
     def address(self, listener="PLAINTEXT"):
         return f"127.0.0.1:{self.ports[listener]}"
+
+    def vote(self):
+        return f"{self.node}@{self.address('CONTROLLER')}"
 
     def settings(self, listener="PLAINTEXT", mechanism="SCRAM-SHA-512", user="alice", password=None):
         """What a client needs to log in, as properties of librdkafka. A `password` other than the user's is refused."""
@@ -110,13 +115,30 @@ class Broker:
     # ---- life ----
 
     def start(self):
+        self.begin()
+        self.await_answer()
+        return self
+
+    def begin(self):
+        """As start(), but does not wait: a cluster of several answers when most of them are there."""
         assert not self.running(), "it runs already"
         archive = _class_archive(self.version)
         (self.directory / "server.properties").write_text(server_properties(self), encoding="utf-8")
         if not (self.directory / "data" / "meta.properties").exists():
             self._format(archive)
         self._launch([f"-XX:SharedArchiveFile={archive}"])
-        return self
+
+    def await_answer(self):
+        deadline = time.monotonic() + PATIENCE
+        while not _answers(self.ports["PLAINTEXT"]):
+            try:
+                code = self.process.wait(0.02)  # a broker that dies is noticed at once
+            except subprocess.TimeoutExpired:
+                code = None
+            if code is not None or time.monotonic() > deadline:
+                self._end(signal.SIGKILL)
+                raise AssertionError(f"the broker {'does not answer' if code is None else f'ended with {code}'}:\n"
+                                     + self.log_tail())
 
     def kill9(self):
         """No goodbye; what was acknowledged is in the page cache and survives."""
@@ -174,16 +196,6 @@ class Broker:
             command = self._java("kafka.Kafka", options, [self.directory / "server.properties"])
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                             cwd=self.directory, preexec_fn=_die_with_parent)
-        deadline = time.monotonic() + PATIENCE
-        while not _answers(self.ports["PLAINTEXT"]):
-            try:
-                code = self.process.wait(0.02)  # a broker that dies is noticed at once
-            except subprocess.TimeoutExpired:
-                code = None
-            if code is not None or time.monotonic() > deadline:
-                self._end(signal.SIGKILL)
-                raise AssertionError(f"the broker {'does not answer' if code is None else f'ended with {code}'}:\n"
-                                     + self.log_tail())
 
     def _end(self, how):
         if self._client is not None:
@@ -215,6 +227,7 @@ def _class_archive(version):
             (broker.directory / "server.properties").write_text(server_properties(broker), encoding="utf-8")
             broker._format(None)
             broker._launch([f"-XX:ArchiveClassesAtExit={made}"])
+            broker.await_answer()
             broker.terminate()
             made.rename(archive)
     return archive

@@ -87,11 +87,11 @@ class Client:
 
     # ---- topics ----
 
-    def create_topic(self, name=None, partitions=1, **configs):
+    def create_topic(self, name=None, partitions=1, copies=1, **configs):
         """Answers the name, a fresh one when none is given. `configs` with underscores: cleanup_policy="compact"."""
         name = name or f"t-{uuid.uuid4().hex[:12]}"
         wanted = {key.replace("_", "."): str(value) for key, value in configs.items()}
-        self.admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1, "configs": wanted}},
+        self.admin.create_topics({name: {"num_partitions": partitions, "replication_factor": copies, "configs": wanted}},
                                  wait_for_metadata=True)
         return name
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration files of a test broker: one node that is broker and controller, small and quick to react.
+"""The configuration files of a test broker: a node that is broker and controller, small and quick to react.
 
 A broker that comes back is let in only when the session of its former life has ended: 9 s, unless told otherwise.
 """
@@ -10,8 +10,8 @@ LISTENERS = ("PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL")
 
 _BASE = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
@@ -94,7 +94,8 @@ def _sasl(listener):
 
 def server_properties(broker):
     listeners = ",".join(f"{name}://127.0.0.1:{broker.ports[name]}" for name in broker.listeners)
-    text = _BASE.format(controller=broker.ports["CONTROLLER"], listeners=listeners, directory=broker.directory)
+    text = _BASE.format(node=broker.node, voters=",".join(broker.voters), controller=broker.ports["CONTROLLER"],
+                        listeners=listeners, directory=broker.directory)
     if broker.major >= 4:
         text += _SHARE
     if broker.acls:
