@@ -84,10 +84,7 @@ class TestCluster {
     rd_kafka_NewTopic_set_config(topic, "retention.ms", "-1");
     rd_kafka_queue_t* queue = rd_kafka_queue_new(rk_);
     rd_kafka_CreateTopics(rk_, &topic, 1, nullptr, queue);
-    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
-    EXPECT_EQ(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
-    rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
+    await_done(queue);
     rd_kafka_NewTopic_destroy(topic);
     EXPECT_TRUE(is_seen(name)) << name;
   }
@@ -97,15 +94,19 @@ class TestCluster {
     rd_kafka_DeleteTopic_t* topic = rd_kafka_DeleteTopic_new(name.c_str());
     rd_kafka_queue_t* queue = rd_kafka_queue_new(rk_);
     rd_kafka_DeleteTopics(rk_, &topic, 1, nullptr, queue);
-    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
-    EXPECT_EQ(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
-    rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
+    await_done(queue);
     rd_kafka_DeleteTopic_destroy(topic);
     create(name, 1);
   }
 
  private:
+  static void await_done(rd_kafka_queue_t* queue) {
+    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
+    EXPECT_EQ(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+  }
+
   // A broker answers that a topic is made before it knows of it itself.
   bool is_seen(const std::string& name) {
     rd_kafka_topic_t* topic = rd_kafka_topic_new(rk_, name.c_str(), nullptr);
