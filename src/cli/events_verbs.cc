@@ -99,14 +99,17 @@ void print_partitions(const Session& session, const json::value& status) {
 void print_conditions(const Session& session, const json::value& status) {
   std::vector<Row> rows;
   for (const json::value& condition : list_in(status, "conditions"))
-    rows.push_back({cell(condition, {"type"}), cell(condition, {"ok"}), cell(condition, {"reason"}),
-                    cell(condition, {"message"})});
+    rows.push_back({cell(condition, {"type"}), cell(condition, {"ok"}), cell(condition, {"reason"})});
   if (rows.empty()) return;
   session.console.out << '\n';
-  session.print_table({{"CONDITION"}, {"OK"}, {"REASON"}, {"MESSAGE", Align::Left, Fit::Cut}}, rows);
-  for (const json::value& condition : list_in(status, "conditions"))
+  session.print_table({{"CONDITION"}, {"OK"}, {"REASON"}}, rows);
+  // Whole: what a table would cut off may be the cause.
+  for (const json::value& condition : list_in(status, "conditions")) {
+    if (const std::string message = cell(condition, {"message"}); !message.empty())
+      session.console.out << "why: " << printable(message) << '\n';
     if (const std::string next = cell(condition, {"next_action"}); !next.empty())
       session.console.out << "try: " << printable(next) << '\n';
+  }
 }
 
 void tell_position(Session& session, const std::map<std::string, std::string>& headers) {

@@ -291,6 +291,18 @@ TEST(Events, WaitGivesUpAndSaysWhatIsMissing) {
   EXPECT_EQ(ran.err.find("Source"), std::string::npos);
 }
 
+TEST(Events, StatusTellsTheWholeCause) {
+  const std::string cause = "The topic's cluster cannot be reached: " + std::string(200, 'x') + " the end";
+  const FakeHttpServer server([&](const Request&) {
+    return Reply{200, R"({"ready": false, "conditions": [{"type": "Source", "ok": false, "reason": "LogUnreachable",
+                 "message": ")" +
+                          cause + R"(", "next_action": "See that it runs."}]})"};
+  });
+  const Ran ran = run_program({"events", "status", "a"}, server.url());
+  EXPECT_NE(ran.out.find("Source     no  LogUnreachable\nwhy: " + cause + "\ntry: See that it runs.\n"), ran.out.npos)
+      << ran.out;
+}
+
 TEST(Events, ABadTimeoutIsUsage) {
   const FakeHttpServer server(not_found);
   EXPECT_EQ(run_program({"events", "start", "a", "--wait", "--timeout", "5"}, server.url()).exit, 2);
