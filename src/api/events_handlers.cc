@@ -61,7 +61,7 @@ bool is_known_from(std::string_view text) {
 // "0:123,1:456": a partition and where to begin in it. None when it is not of that form, or names a partition twice.
 std::optional<std::vector<StartOffset>> read_offsets(std::string_view text) {
   std::vector<StartOffset> offsets;
-  if (text.ends_with(',')) return std::nullopt;
+  if (text.empty() || text.ends_with(',')) return std::nullopt;
   while (!text.empty()) {
     const std::string_view pair = text.substr(0, text.find(','));
     text.remove_prefix(std::min(pair.size() + 1, text.size()));
@@ -89,14 +89,13 @@ bool is_group_name(std::string_view name) {
 
 void read_from(QueryReader& query, service::StartCommand& command) {
   const auto from = query.text("from");
-  if (from && from->find(':') != from->npos) {
-    const auto offsets = read_offsets(*from);
-    if (offsets)
-      command.offsets = *offsets;
+  if (from) {
+    if (const auto word = std::find(kFrom.begin(), kFrom.end(), *from); word != kFrom.end())
+      command.from = static_cast<service::StartFrom>(word - kFrom.begin());
+    else if (auto offsets = read_offsets(*from))
+      command.offsets = std::move(*offsets);
     else
       query.wrong("from", "must be committed, latest, earliest, or offsets by partition such as 0:123,1:456");
-  } else if (const auto choice = query.choice("from", kFrom)) {
-    command.from = static_cast<service::StartFrom>(*choice);
   }
   const auto group = query.text("group");
   if (!group) return;
