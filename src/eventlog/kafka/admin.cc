@@ -140,6 +140,13 @@ Result<Admin::Descriptions> Admin::describe(const std::vector<std::string>& topi
   return found;
 }
 
+Result<TopicDescription> Admin::describe_one(const std::string& topic) const {
+  ASSIGN_OR_RETURN(const auto described, describe({topic}));
+  const auto found = described.find(topic);
+  if (found == described.end()) return fail(ErrorCode::NotFound, fmt::format("Topic '{}' is gone.", topic));
+  return found->second;
+}
+
 Result<Admin::Offsets> Admin::offsets(const Partitions& partitions, LogEdge edge) const {
   Offsets found;
   if (partitions.empty()) return found;

@@ -50,6 +50,7 @@ class Admin {
   using Descriptions = std::map<std::string, Result<TopicDescription>>;
   // One entry for each name, with an error of its own where there is no such topic or no right to it.
   [[nodiscard]] Result<Descriptions> describe(const std::vector<std::string>& topics) const;
+  [[nodiscard]] Result<TopicDescription> describe_one(const std::string& topic) const;
   // First or next offset of each partition, as a reader of committed records sees it. Partitions that cannot be asked
   // at the moment are left out.
   using Partitions = std::vector<std::pair<std::string, PartitionId>>;

@@ -297,17 +297,14 @@ Result<std::vector<StartOffset>> KafkaLog::group_offsets(TopicUid topic, const s
   if (!is_utf8(group) || group.find('\0') != group.npos)
     return fail(ErrorCode::InvalidArgument, "The name of a consumer group must be UTF-8 without zero bytes.");
   ASSIGN_OR_RETURN(const ForeignTopic foreign, parts_->registry.foreign_topic(topic));
-  ASSIGN_OR_RETURN(const auto described, parts_->admin.describe({foreign.name}));
-  const auto found = described.find(foreign.name);
-  if (found == described.end()) return fail(ErrorCode::NotFound, fmt::format("Topic '{}' is gone.", foreign.name));
-  if (!found->second) return fail(found->second.error());
+  ASSIGN_OR_RETURN(const TopicDescription described, parts_->admin.describe_one(foreign.name));
   ASSIGN_OR_RETURN(const std::size_t members, parts_->admin.group_members(group));
   if (members > 0)
     return fail(ErrorCode::Conflict,
                 fmt::format("Consumers of group '{}' are still reading: both would work on the same messages. Stop "
                             "them, then start the trigger.",
                             group));
-  return parts_->admin.group_offsets(group, foreign.name, found->second->partitions);
+  return parts_->admin.group_offsets(group, foreign.name, described.partitions);
 }
 
 }  // namespace dhub::kafka

@@ -58,9 +58,8 @@ Result<ReadResult> Lookup::read(const Question& question) {
 
 Status Lookup::confirm(const Question& question) const {
   if (question.identity.empty()) return {};
-  ASSIGN_OR_RETURN(const auto described, admin_.describe({question.topic}));
-  const auto now = described.find(question.topic);
-  if (now != described.end() && now->second && now->second->identity == question.identity) return {};
+  ASSIGN_OR_RETURN(const TopicDescription now, admin_.describe_one(question.topic));
+  if (now.identity == question.identity) return {};
   return fail(to_error(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID, "Topic '" + question.topic + "' cannot be read"));
 }
 
