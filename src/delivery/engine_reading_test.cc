@@ -455,14 +455,19 @@ TEST(EngineFailing, AtTheBoundNoFirstAttemptStarts) {
   EXPECT_EQ(script.sent(), "1:-3");
 }
 
-TEST(EngineFailing, RowsNotReadYetDoNotBlockTheWayToThem) {
-  EngineScript script(failing_rows(1));
+// -1 is under way, -2 has failed and is stored as such.
+void leave_one_failing(EngineScript& script) {
   script.start();
   script.ready(1);
   script.publish("-1 -2");
   script.sent();
   script.answer("-2 failed");
   script.store_all();
+}
+
+TEST(EngineFailing, RowsNotReadYetDoNotBlockTheWayToThem) {
+  EngineScript script(failing_rows(1));
+  leave_one_failing(script);
   script.settings.limits.window_offsets = 1;  // so that -2 can be read only after -1 is stored
   script.start();
   script.ready(1);
@@ -472,12 +477,7 @@ TEST(EngineFailing, RowsNotReadYetDoNotBlockTheWayToThem) {
 
 TEST(EngineFailing, AtTheBoundWhatRetriesWaitForMayStart) {
   EngineScript script(failing_rows(1));
-  script.start();
-  script.ready(1);
-  script.publish("-1 -2");
-  script.sent();
-  script.answer("-2 failed");
-  script.store_all();
+  leave_one_failing(script);
   script.settings.ordering = Ordering::Partition;  // from now on -2 stands behind -1
   script.start();
   script.ready(1);

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three real brokers that make one cluster, for what a single one cannot do: lose a leader and get another."""
 import pathlib
-import time
 
-from broker import PATIENCE, Broker
+from broker import Broker
+from client import Client, TopicPartition
+from hub import poll
 
 # Every partition, of Kafka's own topics too, is on all three; two of them have to have what is acknowledged.
 _COPIES = {"offsets.topic.replication.factor": 3, "transaction.state.log.replication.factor": 3,
@@ -20,7 +21,7 @@ class Cluster:
         self.nodes = [Broker(version, directory / f"node-{n}", node=n, properties=_COPIES) for n in (1, 2, 3)]
         for node in self.nodes:
             node.voters = [other.vote() for other in self.nodes]
-        self._client = None
+        self.client = Client(self.settings())
 
     def start(self):
         for node in self.nodes:
@@ -30,20 +31,12 @@ class Cluster:
         return self
 
     def close(self):
-        if self._client is not None:
-            self._client.close()
+        self.client.close()
         for node in self.nodes:
             node.close()
 
     def settings(self):
         return {**self.nodes[0].settings(), "bootstrap.servers": ",".join(node.address() for node in self.nodes)}
-
-    @property
-    def client(self):
-        if self._client is None:
-            from client import Client  # only who looks needs kafka-python
-            self._client = Client(self.settings())
-        return self._client
 
     def create_topic(self, partitions=1):
         """With a copy on every node; returns when all copies are whole."""
@@ -58,25 +51,18 @@ class Cluster:
 
     def move_leader(self, topic, partition, node):
         """By an order, as an administrator does it; returns when the node leads. All nodes have to be there."""
-        from client import TopicPartition
         order = [node.node] + [other.node for other in self.nodes if other is not node]
         self.client.admin.alter_partition_reassignments({TopicPartition(topic, partition): order})
-        self._wait(lambda: self._partitions(topic)[partition]["replica_nodes"] == order, f"the order {order}")
+        poll(lambda: self._partitions(topic)[partition]["replica_nodes"], lambda nodes: nodes == order)
         if self.leader(topic, partition) is not node:
             self.client.admin.elect_leaders(0, {topic: [partition]}, raise_errors=False)
-        self._wait(lambda: self.leader(topic, partition) is node, f"node {node.node} to lead")
+        poll(lambda: self.leader(topic, partition), lambda leader: leader is node)
 
     def wait_whole(self, topic):
         """Until every copy is up to date, so that any node may die."""
-        self._wait(lambda: all(len(one["isr_nodes"]) == len(self.nodes) for one in self._partitions(topic)),
-                   f"the copies of {topic}")
+        poll(lambda: [one["isr_nodes"] for one in self._partitions(topic)],
+             lambda copies: all(len(nodes) == len(self.nodes) for nodes in copies))
 
     def _partitions(self, topic):
         [found] = self.client.admin.describe_topics([topic])
         return sorted(found["partitions"], key=lambda one: one["partition_index"])
-
-    @staticmethod
-    def _wait(condition, what):
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
