@@ -223,7 +223,7 @@ class FakeEventLog : public EventLog {
     }
     return ReadResult{batch, Offset{std::max(from.value, static_cast<std::int64_t>(next))}, next >= all->size()};
   }
-  std::unique_ptr<TopicReader> open_reader(TopicUid, std::function<void()>) override { return nullptr; }
+  std::unique_ptr<TopicReader> open_reader(TopicUid, OnNews) override { return nullptr; }
   void note_cursors(TopicUid, const std::string&, const std::vector<StartOffset>&) override {}
   Result<std::vector<StartOffset>> group_offsets(TopicUid, const std::string&) const override {
     return fail(ErrorCode::Unsupported, "There are no groups.");

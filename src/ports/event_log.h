@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,12 +28,21 @@ struct ReadResult {
   RecordBatchRef batch;      // may hold no records; never null
   Offset next_offset{};      // read on from here
   bool end_reached = false;  // nothing more at `next_offset` at this moment
-  bool pending = false;      // nothing yet, but more is on its way: ask again when the reader's on_growth is called
+  bool pending = false;      // nothing yet, but more is on its way: ask again when the reader's on_news is called
+  // Where the log begins and ends, as far as is known after the records were read: what is missing below the start,
+  // retention took.
+  Offset log_start{};
+  Offset log_end{};
 };
+
+// Something has happened to a topic that is read: this partition has grown, or what was awaited has come; none: all
+// partitions are to be looked at (there may be more of them, or an error is over). Called on a thread of the log; must
+// only post.
+using OnNews = std::function<void(std::optional<PartitionId>)>;
 
 // How a subscription reads its topic. Used by one thread at a time; never waits for a network. Errors stay until they
 // are over: Unavailable (the log cannot be reached), NotFound (the topic is gone), PermissionDenied, Conflict (another
-// topic has taken the name), Corruption (the log ends before what was read from it). on_growth tells of their end.
+// topic has taken the name), Corruption (the log ends before what was read from it). on_news tells of their end.
 class TopicReader {
  public:
   virtual ~TopicReader() = default;
@@ -71,9 +81,9 @@ class EventLog {
   // read from the start (the caller compares the first offset).
   virtual Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const = 0;
 
-  // `on_growth` is called on a thread of the log after each durable append to the topic, soon and at least once per
-  // group commit, and when the reader has other news; it must only post. Not called any more once the reader is gone.
-  [[nodiscard]] virtual std::unique_ptr<TopicReader> open_reader(TopicUid topic, std::function<void()> on_growth) = 0;
+  // `on_news` is called after each durable append to the topic, soon and at least once per group commit and partition,
+  // and when the reader has other news. Not called any more once the reader is gone.
+  [[nodiscard]] virtual std::unique_ptr<TopicReader> open_reader(TopicUid topic, OnNews on_news) = 0;
 
   // A log that others look at too is told how far the work has come, as the offsets of a consumer group. Never blocks,
   // may be late or lost, is never ahead of what the journal has stored. The embedded log ignores it.

@@ -130,7 +130,7 @@ class Subscription final : public ComputeListener {
     bool end_reached = false;
     bool pending = false;
   };
-  Result<Chunk> chunk_of(PartitionId partition, Offset from, Result<ReadResult> read);
+  Result<Chunk> chunk_of(PartitionId partition, Result<ReadResult> read);
   Error note_read_error(PartitionId partition, Error error);
 
   [[nodiscard]] std::vector<Condition> conditions() const;

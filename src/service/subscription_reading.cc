@@ -18,15 +18,16 @@ constexpr Duration kNoteEnds = milliseconds(100);
 }  // namespace
 
 void Subscription::open_reader() {
-  reader_ = world_.event_log.open_reader(
-      spec_.trigger.topic,
-      [this, posted = growth_posted_, alive = std::weak_ptr<char>(alive_), &scheduler = world_.scheduler] {
-        if (posted->exchange(true)) return;  // one task for all the growth until it runs
-        scheduler.post([this, posted, alive] {
-          posted->store(false);
-          if (!alive.expired()) on_growth();
-        });
-      });
+  reader_ = world_.event_log.open_reader(spec_.trigger.topic,
+                                         [this, posted = growth_posted_, alive = std::weak_ptr<char>(alive_),
+                                          &scheduler = world_.scheduler](std::optional<PartitionId>) {
+                                           if (posted->exchange(true))
+                                             return;  // one task for all the growth until it runs
+                                           scheduler.post([this, posted, alive] {
+                                             posted->store(false);
+                                             if (!alive.expired()) on_growth();
+                                           });
+                                         });
 }
 
 void Subscription::on_growth() {
@@ -120,7 +121,7 @@ void Subscription::read_on() {
 bool Subscription::read_partition(PartitionId partition) {
   const auto from = engine_.wants_read(partition);
   if (!from) return true;
-  const auto read = chunk_of(partition, *from, reader_->read(partition, *from, kReadBytes));
+  const auto read = chunk_of(partition, reader_->read(partition, *from, kReadBytes));
   if (!read) {
     read_again_later(kReadAgain);
     return false;
@@ -142,21 +143,11 @@ void Subscription::read_again_later(Duration delay) {
   arm_timer();
 }
 
-// Where offsets are missing, asks whether they are below the log's start: a gap that retention made is told apart from
-// one that never held anything, or it counts as a failed read.
-Result<Subscription::Chunk> Subscription::chunk_of(PartitionId partition, Offset from, Result<ReadResult> read) {
+Result<Subscription::Chunk> Subscription::chunk_of(PartitionId partition, Result<ReadResult> read) {
   if (!read) return fail(note_read_error(partition, std::move(read.error())));
-  const auto& records = read->batch->records;
-  const bool gap = records.empty() ? read->next_offset > from : records.front().offset > from;
-  Offset start{0};
-  if (gap || records.empty()) {
-    const auto topic = world_.event_log.topic(spec_.trigger.topic);
-    if (!topic) return fail(note_read_error(partition, topic.error()));
-    if (const PartitionRange* range = find_range(*topic, partition)) start = range->start;
-  }
   if (read_errors_.erase(partition) > 0)
     log(LogLevel::Info, "reading again", {{"partition", fmt::format("{}", partition)}});
-  return Chunk{{std::move(read->batch), read->next_offset, start}, read->end_reached, read->pending};
+  return Chunk{{std::move(read->batch), read->next_offset, read->log_start}, read->end_reached, read->pending};
 }
 
 Error Subscription::note_read_error(PartitionId partition, Error error) {
@@ -174,8 +165,7 @@ void Subscription::fetch_awaited() {
 // Gets the bytes of an event whose turn has come after they had been let go.
 void Subscription::fetch(const delivery::Fetch& wanted) {
   if (ended_ || killed_ || !reader_) return;
-  const auto read =
-      chunk_of(wanted.partition, wanted.offset, reader_->fetch(wanted.partition, wanted.offset, kReadBytes));
+  const auto read = chunk_of(wanted.partition, reader_->fetch(wanted.partition, wanted.offset, kReadBytes));
   if (read && read->pending) {
     awaited_fetches_.push_back(wanted);
     read_again_later(kAskAgain);

@@ -251,8 +251,8 @@ TEST_P(EventLogConformance, AWatchIsToldOfEveryAppendAndOfNoneAfterItIsGone) {
   const TopicUid other = log().ensure_topic("invoices")->uid;
   std::atomic<int> told{0};
   std::atomic<int> told_other{0};
-  auto watch = log().open_reader(uid, [&] { ++told; });
-  const auto watch_other = log().open_reader(other, [&] { ++told_other; });
+  auto watch = log().open_reader(uid, [&](std::optional<PartitionId>) { ++told; });
+  const auto watch_other = log().open_reader(other, [&](std::optional<PartitionId>) { ++told_other; });
   must_publish("orders", {text("a")});
   must_publish("orders", {text("b")});
   // The word may come after the answer, but before that of a later append.
@@ -316,7 +316,7 @@ TEST_P(EventLogConformance, AReaderThatFollowsTheWatchSeesEveryMessageWhileTheyA
   std::mutex mutex;
   std::condition_variable grew;
   bool word = true;
-  const auto watch = log().open_reader(uid, [&] {
+  const auto watch = log().open_reader(uid, [&](std::optional<PartitionId>) {
     std::lock_guard lock(mutex);
     word = true;
     grew.notify_one();

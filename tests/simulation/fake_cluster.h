@@ -50,7 +50,7 @@ class FakeCluster : public EventLog {
   Result<std::vector<Topic>> topics(const std::string&, std::size_t) const override { return nothing(); }
   Status delete_topic(const std::string&) override { return nothing(); }
   Result<ReadResult> read(TopicUid, PartitionId, Offset, std::size_t) const override { return nothing(); }
-  std::unique_ptr<TopicReader> open_reader(TopicUid, std::function<void()>) override { return nullptr; }
+  std::unique_ptr<TopicReader> open_reader(TopicUid, OnNews) override { return nullptr; }
   void note_cursors(TopicUid, const std::string&, const std::vector<StartOffset>&) override {}
   Result<std::vector<StartOffset>> group_offsets(TopicUid, const std::string&) const override { return nothing(); }
 

@@ -16,7 +16,7 @@ class ForeignTopicTest : public WorldTest {
     topic.cluster = "main";
     world_.disk.foreign_topics[topic.uid] = {topic.uid, topic.cluster, topic.name, ""};
   }
-  void tell_readers() { world_.disk.on_append(world_.disk.topic("orders")->topic.uid); }
+  void tell_readers() { world_.disk.on_append(world_.disk.topic("orders")->topic.uid, std::nullopt); }
   void append(std::int32_t partition, const std::string& value) {
     auto& topic = *world_.disk.topic("orders");
     topic.partitions[static_cast<std::size_t>(partition)].records.push_back(Message{std::nullopt, {}, value, {}});

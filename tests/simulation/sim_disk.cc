@@ -2,6 +2,7 @@
 #include "tests/simulation/sim_disk.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -79,7 +80,10 @@ std::vector<Placement> SimDisk::append(SimTopic& topic, const std::vector<Messag
     partition.records.emplace_back(message);
     if (message.timestamp.ms == 0) partition.records.back()->timestamp = now().wall;
   }
-  if (on_append && !lies.mute_watches) on_append(topic.topic.uid);
+  std::set<PartitionId> grown;
+  for (const auto& placement : placements) grown.insert(placement.partition);
+  for (const PartitionId partition : grown)
+    if (on_append && !lies.mute_watches) on_append(topic.topic.uid, partition);
   return placements;
 }
 
@@ -131,7 +135,7 @@ void SimDisk::add_partition(const std::string& name) {
   CHECK(found != nullptr);
   found->partitions.emplace_back();
   ++found->topic.settings.partitions;
-  if (on_append) on_append(found->topic.uid);
+  if (on_append) on_append(found->topic.uid, std::nullopt);
 }
 
 void SimDisk::drop_records(const std::string& name, PartitionId partition, std::int64_t start) {

@@ -158,8 +158,8 @@ class SimDisk {
   double reads_later = 0;
   DiskLies lies;
   bool at_once = false;
-  // Of the life that runs now: called after each append to a topic.
-  std::function<void(TopicUid)> on_append;
+  // Of the life that runs now: called after each append to a partition of a topic; none: it has got a partition.
+  std::function<void(TopicUid, std::optional<PartitionId>)> on_append;
   // The same, called with each topic after a commit that put something into the outbox.
   std::function<void(const std::string&)> on_post;
 

@@ -102,7 +102,7 @@ class SimEventLog::SimReader final : public TopicReader {
       const auto there = watchers->all.find(id);
       if (there == watchers->all.end()) return;  // and so are we not
       has_come_[wanted] = true;
-      if (!untold) there->second.second();
+      if (!untold) there->second.second(wanted.partition);
     });
   }
 
@@ -114,9 +114,9 @@ class SimEventLog::SimReader final : public TopicReader {
 };
 
 SimEventLog::SimEventLog(SimDisk& disk) : disk_(disk), watchers_(std::make_shared<Watchers>()) {
-  disk_.on_append = [watchers = watchers_](TopicUid topic) {
+  disk_.on_append = [watchers = watchers_](TopicUid topic, std::optional<PartitionId> partition) {
     for (const auto& [id, watcher] : watchers->all)
-      if (watcher.first == topic) watcher.second();
+      if (watcher.first == topic) watcher.second(partition);
   };
 }
 
@@ -234,12 +234,13 @@ Result<ReadResult> SimEventLog::read(TopicUid topic, PartitionId partition, Offs
     if (record) bytes += record->value.value_or("").size() + record->key.value_or("").size() + 32;
   }
   if (until > begin && disk_.chance(disk_.lies.skip_record)) ++begin;
-  return ReadResult{batch_of(source, begin, until), Offset{until}, until >= source.end()};
+  return ReadResult{batch_of(source, begin, until), Offset{until},       until >= source.end(), false,
+                    Offset{source.start},           Offset{source.end()}};
 }
 
-std::unique_ptr<TopicReader> SimEventLog::open_reader(TopicUid topic, std::function<void()> on_growth) {
+std::unique_ptr<TopicReader> SimEventLog::open_reader(TopicUid topic, OnNews on_news) {
   const std::uint64_t id = ++watchers_->last;
-  watchers_->all[id] = {topic, std::move(on_growth)};
+  watchers_->all[id] = {topic, std::move(on_news)};
   return std::make_unique<SimReader>(*this, topic, id);
 }
 

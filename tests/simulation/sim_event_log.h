@@ -28,7 +28,7 @@ class SimEventLog final : public EventLog {
   Status delete_topic(const std::string& name) override;
   void publish(PublishRequest request, PublishDone done) override;
   Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const override;
-  [[nodiscard]] std::unique_ptr<TopicReader> open_reader(TopicUid topic, std::function<void()> on_growth) override;
+  [[nodiscard]] std::unique_ptr<TopicReader> open_reader(TopicUid topic, OnNews on_news) override;
   void note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) override;
   Result<std::vector<StartOffset>> group_offsets(TopicUid topic, const std::string& group) const override;
 
@@ -38,7 +38,7 @@ class SimEventLog final : public EventLog {
 
  private:
   struct Watchers {
-    std::map<std::uint64_t, std::pair<TopicUid, std::function<void()>>> all;
+    std::map<std::uint64_t, std::pair<TopicUid, OnNews>> all;
     std::uint64_t last = 0;
   };
   class SimReader;

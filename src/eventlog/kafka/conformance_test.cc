@@ -50,8 +50,8 @@ class LogWithTools final : public EventLog {
   Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const override {
     return log_->read(topic, partition, from, max_bytes);
   }
-  std::unique_ptr<TopicReader> open_reader(TopicUid topic, std::function<void()> on_growth) override {
-    return log_->open_reader(topic, std::move(on_growth));
+  std::unique_ptr<TopicReader> open_reader(TopicUid topic, OnNews on_news) override {
+    return log_->open_reader(topic, std::move(on_news));
   }
   void note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) override {
     log_->note_cursors(topic, group, cursors);

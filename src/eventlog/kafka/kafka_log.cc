@@ -283,9 +283,9 @@ Result<ReadResult> KafkaLog::read(TopicUid topic, PartitionId partition, Offset 
   return answered.get();
 }
 
-std::unique_ptr<TopicReader> KafkaLog::open_reader(TopicUid topic, std::function<void()> on_growth) {
+std::unique_ptr<TopicReader> KafkaLog::open_reader(TopicUid topic, OnNews on_news) {
   return std::make_unique<Reader>(parts_->streams, parts_->lookup, parts_->table, parts_->inspector, topic,
-                                  std::move(on_growth));
+                                  [on_news = std::move(on_news)] { on_news(std::nullopt); });
 }
 
 void KafkaLog::note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) {

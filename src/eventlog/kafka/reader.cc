@@ -57,8 +57,13 @@ Result<ReadResult> Reader::read(PartitionId partition, Offset from, std::size_t 
   }
   std::lock_guard lock(streams_.mutex);
   auto read = stream(*view, view->partitions[static_cast<std::size_t>(partition.value)], from, max_bytes);
-  if (read && read->next_offset > view->partitions[static_cast<std::size_t>(partition.value)].end)
-    table_.raise_end(view->name, partition, read->next_offset);
+  const PartitionRange& range = view->partitions[static_cast<std::size_t>(partition.value)];
+  if (read) {
+    // A hole in what is streamed was compacted away: below the log's start the brokers refuse to stream.
+    read->log_start = range.start;
+    read->log_end = std::max(range.end, read->next_offset);
+    if (read->next_offset > range.end) table_.raise_end(view->name, partition, read->next_offset);
+  }
   if (!view->error || !read) return read;
   if (read->batch->records.empty()) return fail(*view->error);
   // These are still good; whoever takes them looks again, for nobody will call him, and hears of the error then.

@@ -133,8 +133,8 @@ class TestCluster {
 // Counts news, and waits for more of them.
 class News {
  public:
-  std::function<void()> listener() {
-    return [this] {
+  OnNews listener() {
+    return [this](std::optional<PartitionId>) {
       std::lock_guard lock(mutex_);
       ++count_;
       changed_.notify_all();

@@ -180,10 +180,10 @@ Result<ReadResult> TopicRouter::read(TopicUid topic, PartitionId partition, Offs
   return home.log->read(topic, partition, from, max_bytes);
 }
 
-std::unique_ptr<TopicReader> TopicRouter::open_reader(TopicUid topic, std::function<void()> on_growth) {
+std::unique_ptr<TopicReader> TopicRouter::open_reader(TopicUid topic, OnNews on_news) {
   auto home = find(topic);
   if (!home) return std::make_unique<FailedReader>(std::move(home.error()));
-  return home->log->open_reader(topic, std::move(on_growth));
+  return home->log->open_reader(topic, std::move(on_news));
 }
 
 void TopicRouter::note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) {

@@ -48,7 +48,7 @@ class TopicRouter : public EventLog {
   // Unavailable when the topic's cluster is not configured any more: what has been read of it still counts.
   Result<Topic> topic(TopicUid uid) const override;
   Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const override;
-  [[nodiscard]] std::unique_ptr<TopicReader> open_reader(TopicUid topic, std::function<void()> on_growth) override;
+  [[nodiscard]] std::unique_ptr<TopicReader> open_reader(TopicUid topic, OnNews on_news) override;
   void note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) override;
   Result<std::vector<StartOffset>> group_offsets(TopicUid topic, const std::string& group) const override;
 

@@ -53,7 +53,7 @@ class FakeLog : public EventLog {
     calls.push_back("read");
     return ReadResult{std::make_shared<RecordBatch>(), from, true};
   }
-  std::unique_ptr<TopicReader> open_reader(TopicUid, std::function<void()>) override {
+  std::unique_ptr<TopicReader> open_reader(TopicUid, OnNews) override {
     calls.push_back("open");
     return nullptr;
   }
@@ -221,7 +221,7 @@ TEST_F(TopicRouterTest, AUidLeadsToItsLogAndIsAskedForOnce) {
   EXPECT_EQ(log.topic(TopicUid{12})->name, "main/orders");
   EXPECT_EQ(router("main").topic(TopicUid{12})->name, "orders");
   EXPECT_EQ(router("main").topic(TopicUid{1})->name, "embedded/a");
-  (void)log.open_reader(TopicUid{21}, [] {});
+  (void)log.open_reader(TopicUid{21}, [](auto) {});
   log.note_cursors(TopicUid{21}, "g", {});
   EXPECT_TRUE(log.group_offsets(TopicUid{21}, "g"));
   EXPECT_THAT(other_.calls, ElementsAre("open", "note g", "group g"));
@@ -239,7 +239,7 @@ TEST_F(TopicRouterTest, WithoutItsClusterATopicIsUnavailable) {
   auto log = router("embedded");
   EXPECT_EQ(log.topic(TopicUid{31}).error().code, ErrorCode::Unavailable);
   EXPECT_THAT(log.topic(TopicUid{31}).error().message, HasSubstr("'gone'"));
-  const auto reader = log.open_reader(TopicUid{31}, [] {});
+  const auto reader = log.open_reader(TopicUid{31}, [](auto) {});
   ASSERT_NE(reader, nullptr);
   EXPECT_EQ(reader->read(PartitionId{0}, Offset{0}, 1).error().code, ErrorCode::Unavailable);
   EXPECT_EQ(reader->fetch(PartitionId{0}, Offset{0}, 1).error().code, ErrorCode::Unavailable);

@@ -152,7 +152,7 @@ Result<ReadResult> read_between(Connection& db, const ReadRange& range, const Bo
   CHECK(!batch->records.empty());  // the first batch holds `from`
   compact(*batch);
   const Offset next{batch->records.back().offset.value + 1};
-  return ReadResult{batch, next, next.value >= bounds.end};
+  return ReadResult{batch, next, next.value >= bounds.end, false, Offset{bounds.start}, Offset{bounds.end}};
 }
 
 }  // namespace
@@ -160,7 +160,8 @@ Result<ReadResult> read_between(Connection& db, const ReadRange& range, const Bo
 Result<ReadResult> read_records(Connection& db, const ReadRange& range) {
   ASSIGN_OR_RETURN(const Bounds bounds, bounds_of(db, range));
   const Offset from{std::max(range.from.value, bounds.start)};
-  if (from.value >= bounds.end) return ReadResult{std::make_shared<RecordBatch>(), from, true};
+  if (from.value >= bounds.end)
+    return ReadResult{std::make_shared<RecordBatch>(), from, true, false, Offset{bounds.start}, Offset{bounds.end}};
   const std::size_t max_bytes = std::clamp<std::size_t>(range.max_bytes, 1, kMostBytes);
   auto result = read_between(db, {range.topic, range.partition, from, max_bytes}, bounds);
   if (!result && result.error().code == ErrorCode::Corruption)

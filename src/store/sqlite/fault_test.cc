@@ -120,11 +120,12 @@ TEST_F(FaultyDisk, APublishThatFillsTheDiskDoesNotTakeACommitDownWithIt) {
   std::promise<void> blocked;
   std::promise<void> go_on;
   std::atomic<bool> first{true};
-  const auto watch = harness_->event_log().open_reader(harness_->event_log().topic("orders")->uid, [&] {
-    if (!first.exchange(false)) return;
-    blocked.set_value();
-    go_on.get_future().get();
-  });
+  const auto watch =
+      harness_->event_log().open_reader(harness_->event_log().topic("orders")->uid, [&](std::optional<PartitionId>) {
+        if (!first.exchange(false)) return;
+        blocked.set_value();
+        go_on.get_future().get();
+      });
   harness_->event_log().publish(to_topic("orders", {text("x")}), [](const Result<std::vector<Placement>>&) {});
   blocked.get_future().get();
   // Both wait for the same transaction; it is too large for the disk, the commit alone is not.

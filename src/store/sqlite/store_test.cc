@@ -218,7 +218,7 @@ TEST(Store, AFullQueueTurnsAwayAndSaysSo) {
   // The writer stands in this watch until it is let go.
   const TopicUid uid = harness.event_log().ensure_topic("orders")->uid;
   std::atomic<bool> first{true};
-  const auto watch = harness.event_log().open_reader(uid, [&] {
+  const auto watch = harness.event_log().open_reader(uid, [&](std::optional<PartitionId>) {
     if (!first.exchange(false)) return;
     blocked.set_value();
     go_on.get_future().get();

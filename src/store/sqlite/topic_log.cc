@@ -138,8 +138,9 @@ class TopicLog::Reader : public TopicReader {
   const std::unique_ptr<Watches::Watch> watch_;
 };
 
-std::unique_ptr<TopicReader> TopicLog::open_reader(TopicUid topic, std::function<void()> on_growth) {
-  return std::make_unique<Reader>(*this, topic, watches_->add(topic, std::move(on_growth)));
+std::unique_ptr<TopicReader> TopicLog::open_reader(TopicUid topic, OnNews on_news) {
+  return std::make_unique<Reader>(*this, topic,
+                                  watches_->add(topic, [on_news = std::move(on_news)] { on_news(std::nullopt); }));
 }
 
 Result<std::vector<StartOffset>> TopicLog::group_offsets(TopicUid, const std::string&) const {

@@ -28,7 +28,7 @@ class TopicLog : public EventLog {
   Status delete_topic(const std::string& name) override;
   void publish(PublishRequest request, PublishDone done) override;
   Result<ReadResult> read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const override;
-  [[nodiscard]] std::unique_ptr<TopicReader> open_reader(TopicUid topic, std::function<void()> on_growth) override;
+  [[nodiscard]] std::unique_ptr<TopicReader> open_reader(TopicUid topic, OnNews on_news) override;
   void note_cursors(TopicUid, const std::string&, const std::vector<StartOffset>&) override {}
   Result<std::vector<StartOffset>> group_offsets(TopicUid topic, const std::string& group) const override;
 
