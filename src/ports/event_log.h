@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "model/message.h"
 #include "model/topic.h"
+#include "ports/answer.h"
 
 namespace dhub {
 
@@ -21,7 +22,7 @@ struct PublishRequest {
   bool create_topic = true;     // make the topic (1 partition, default retention) when there is none
 };
 // Called once, on a thread of the log; must be quick and must not call back into the log.
-using PublishDone = std::function<void(Result<std::vector<Placement>>)>;
+using PublishDone = Answer<std::vector<Placement>>;
 
 // Offsets are not dense in every log, so a read says how far it got, which may be past the last record.
 struct ReadResult {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "model/message.h"
 #include "model/run.h"
 #include "model/topic.h"
+#include "ports/answer.h"
 
 namespace dhub {
 
@@ -65,7 +65,7 @@ enum class CommitAnswer {
 };
 // Called once, on a thread of the journal; must be quick. Error codes: Fenced (a newer owner or pass: stop at once),
 // StorageFull or Unavailable (not applied: send the same commit, with the same number and content, again).
-using CommitDone = std::function<void(Result<CommitAnswer>)>;
+using CommitDone = Answer<CommitAnswer>;
 
 struct LoadedPartition {
   PartitionId partition{};

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "model/message.h"
+#include "ports/answer.h"
 
 namespace dhub {
 
@@ -31,7 +32,7 @@ class Outbox {
                                                    std::size_t bytes) const = 0;
   // They are where they belong: all up to and including `number`. Never blocks. `done` is called once, on a thread of
   // the store, when it is durable; when it fails they are sent again.
-  virtual void remove(const std::string& topic, std::int64_t number, std::function<void(Status)> done) = 0;
+  virtual void remove(const std::string& topic, std::int64_t number, Answer<void> done) = 0;
   // Entries that wait, and the age of the oldest commit among them, told for the metrics.
   struct Backlog {
     std::int64_t entries = 0;

@@ -33,23 +33,14 @@ OutboxDrain::OutboxDrain(Scheduler& scheduler, Outbox& outbox, EventLog& event_l
       failures_total_(metrics.counter("dhub_outbox_failures_total",
                                       "Requests with outputs that topics of other clusters did not take; sent again.")),
       random_(seed),
-      line_(std::make_shared<Line>(&scheduler)) {}
+      leash_(scheduler) {}
 
-OutboxDrain::~OutboxDrain() {
-  watch_.reset();
-  line_->with([](Scheduler*& scheduler) { scheduler = nullptr; });
-}
-
-void OutboxDrain::post(const std::shared_ptr<Line>& line, std::function<void()> task) {
-  line->with([&](Scheduler* scheduler) {
-    if (scheduler != nullptr) scheduler->post(std::move(task));
-  });
-}
+OutboxDrain::~OutboxDrain() = default;
 
 void OutboxDrain::start() {
   // Watched first: what comes in between is found twice rather than never.
-  watch_ = outbox_.watch([this](const std::string& topic) { post(line_, [this, topic] { go_on(topic); }); });
-  post(line_, [this] {
+  watch_ = outbox_.watch([this](const std::string& topic) { leash_.post([this, topic] { go_on(topic); }); });
+  leash_.post([this] {
     const auto topics = outbox_.topics();
     if (!topics) logger_.error("the outbox cannot be read", {{"error", topics.error().message}});
     for (const auto& topic : topics.value_or(std::vector<std::string>{})) go_on(topic);
@@ -57,7 +48,7 @@ void OutboxDrain::start() {
 }
 
 void OutboxDrain::finish(Duration most, std::function<void()> done) {
-  post(line_, [this, most, done = std::move(done)]() mutable {
+  leash_.post([this, most, done = std::move(done)]() mutable {
     finished_ = std::move(done);
     scheduler_.at(scheduler_.now().mono + most, [this] { end(); });
     end_if_idle();
@@ -100,11 +91,9 @@ void OutboxDrain::send(const std::string& topic, Queue& queue) {
   request.create_topic = false;
   for (auto& entry : *entries) request.messages.push_back(std::move(entry.message));
   queue.sending = true;
-  event_log_.publish(std::move(request),
-                     [this, topic, what, line = line_](const Result<std::vector<Placement>>& answer) {
-                       Status status = answer ? Status() : Status(fail(answer.error()));
-                       post(line, [this, topic, what, status = std::move(status)] { sent(topic, what, status); });
-                     });
+  event_log_.publish(std::move(request), leash_.answer<std::vector<Placement>>([this, topic, what](const auto& placed) {
+    sent(topic, what, placed ? Status() : Status(fail(placed.error())));
+  }));
 }
 
 void OutboxDrain::sent(const std::string& topic, const Sent& what, const Status& answer) {
@@ -128,9 +117,9 @@ void OutboxDrain::sent(const std::string& topic, const Sent& what, const Status&
 
 void OutboxDrain::remove(const std::string& topic, Queue& queue) {
   queue.removing = true;
-  outbox_.remove(topic, queue.stored, [this, topic, last = queue.stored, line = line_](const Status& answer) {
-    post(line, [this, topic, last, answer] { removed(topic, last, answer); });
-  });
+  outbox_.remove(topic, queue.stored, leash_.answer<void>([this, topic, last = queue.stored](const Status& answer) {
+    removed(topic, last, answer);
+  }));
 }
 
 // One that is not removed is not sent again in this life.

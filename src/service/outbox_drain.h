@@ -16,6 +16,7 @@
 #include "ports/event_log.h"
 #include "ports/outbox.h"
 #include "ports/scheduler.h"
+#include "service/leash.h"
 
 namespace dhub::service {
 
@@ -65,8 +66,6 @@ class OutboxDrain {
     Scheduler::TimerId retry = Scheduler::TimerId::None;
   };
 
-  using Line = Guarded<Scheduler*>;
-  static void post(const std::shared_ptr<Line>& line, std::function<void()> task);
   void go_on(const std::string& topic);
   void send(const std::string& topic, Queue& queue);
   struct Sent {
@@ -93,8 +92,8 @@ class OutboxDrain {
   std::function<void()> finished_;  // while it is being finished
   bool ended_ = false;
   Guarded<std::map<std::string, Error>> troubles_;
-  std::shared_ptr<Line> line_;  // shared: with answers on their way, which find it cut when we are gone
   std::unique_ptr<Outbox::Watch> watch_;
+  Leash leash_;
 };
 
 }  // namespace dhub::service

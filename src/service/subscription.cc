@@ -56,7 +56,7 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
       metrics_(world.metrics, spec_.trigger.pipeline_id),
       foreign_(!topic.cluster.empty()),
       growth_posted_(std::make_shared<std::atomic<bool>>(false)),
-      alive_(std::make_shared<char>()) {
+      leash_(world.scheduler) {
   pool_.use(instance_spec(spec_.trigger, spec_.definition), resolved_scaling(spec_.definition, world_.cores));
   output_topics_.add(spec_.definition);
   paused_ = spec_.trigger.desired == DesiredState::Paused;
@@ -91,9 +91,7 @@ void Subscription::carry_out() {
     out_.details = {};
   }
   for (const auto& wanted : out_.fetches) {
-    world_.scheduler.post([this, wanted, alive = std::weak_ptr<char>(alive_)] {
-      if (!alive.expired()) fetch(wanted);
-    });
+    leash_.post([this, wanted] { fetch(wanted); });
   }
   if (out_.broken) break_off(std::move(*out_.broken));
 }
@@ -114,12 +112,8 @@ void Subscription::hand_to_journal(JournalCommit commit) {
   for (const auto& partition : commit.partitions) lag_.set_cursor(partition.partition, partition.cursor);
   if (foreign_) remember_cursors(commit);
   output_topics_.add(commit.publications);
-  world_.journal.commit(std::move(commit), [this, seq, alive = std::weak_ptr<char>(alive_),
-                                            &scheduler = world_.scheduler](Result<CommitAnswer> answer) {
-    scheduler.post([this, seq, alive, answer = std::move(answer)] {
-      if (!alive.expired()) commit_answered(seq, answer);
-    });
-  });
+  world_.journal.commit(std::move(commit),
+                        leash_.answer<CommitAnswer>([this, seq](const auto& answer) { commit_answered(seq, answer); }));
 }
 
 void Subscription::commit_answered(CommitSeq seq, const Result<CommitAnswer>& answer) {
@@ -214,9 +208,7 @@ void Subscription::arm_timer() {
   world_.scheduler.cancel(std::exchange(timer_, Scheduler::TimerId::None));
   timer_at_ = at;
   if (!at) return;
-  timer_ = world_.scheduler.at(*at, [this, alive = std::weak_ptr<char>(alive_)] {
-    if (!alive.expired()) on_timer();
-  });
+  timer_ = leash_.at(*at, [this] { on_timer(); });
 }
 
 void Subscription::on_timer() {
@@ -277,9 +269,7 @@ void Subscription::stop(Duration grace) {
   if (killed_ || (grace_until_ && *grace_until_ <= until)) return;
   grace_until_ = until;
   world_.scheduler.cancel(grace_timer_);
-  grace_timer_ = world_.scheduler.at(until, [this, alive = std::weak_ptr<char>(alive_)] {
-    if (!alive.expired()) kill_what_is_left();
-  });
+  grace_timer_ = leash_.at(until, [this] { kill_what_is_left(); });
 }
 
 // The grace is over: what runs is killed and stays uncommitted, so it runs again after the next start.

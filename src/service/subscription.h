@@ -22,6 +22,7 @@
 #include "ports/scheduler.h"
 #include "service/instance_pool.h"
 #include "service/lag_tracker.h"
+#include "service/leash.h"
 #include "service/output_topics.h"
 #include "service/trigger_metrics.h"
 #include "service/triggers.h"
@@ -177,7 +178,7 @@ class Subscription final : public ComputeListener {
   std::optional<Instant> cursors_noted_at_;
   // Whether a task is already posted for topic growth; shared with the store's thread, which may call a moment longer.
   std::shared_ptr<std::atomic<bool>> growth_posted_;
-  std::shared_ptr<char> alive_;  // shared: tasks on their way hold it weakly and find out that we are gone
+  Leash leash_;
 };
 
 // Steps do not nest: what happens while outputs are carried out (an instance retired) is settled in the same round.

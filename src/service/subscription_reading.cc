@@ -18,16 +18,12 @@ constexpr Duration kNoteEnds = milliseconds(100);
 }  // namespace
 
 void Subscription::open_reader() {
-  reader_ = world_.event_log.open_reader(spec_.trigger.topic,
-                                         [this, posted = growth_posted_, alive = std::weak_ptr<char>(alive_),
-                                          &scheduler = world_.scheduler](std::optional<PartitionId>) {
-                                           if (posted->exchange(true))
-                                             return;  // one task for all the growth until it runs
-                                           scheduler.post([this, posted, alive] {
-                                             posted->store(false);
-                                             if (!alive.expired()) on_growth();
-                                           });
-                                         });
+  reader_ = world_.event_log.open_reader(spec_.trigger.topic, [posted = growth_posted_, grown = leash_.word([this] {
+                                           growth_posted_->store(false);
+                                           on_growth();
+                                         })](std::optional<PartitionId>) {
+    if (!posted->exchange(true)) grown();  // one task for all the growth until it runs
+  });
 }
 
 void Subscription::on_growth() {
@@ -96,8 +92,7 @@ void Subscription::post_read() {
   if (read_posted_ || stopping_ || paused_) return;
   if (engine_.demand().runnable > kReadAhead) return;  // outcomes will bring us here again
   read_posted_ = true;
-  world_.scheduler.post([this, alive = std::weak_ptr<char>(alive_)] {
-    if (alive.expired()) return;
+  leash_.post([this] {
     read_posted_ = false;
     read_on();
   });
@@ -173,9 +168,7 @@ void Subscription::fetch(const delivery::Fetch& wanted) {
   }
   if (!read) {
     // The event keeps its turn and is asked for again.
-    world_.scheduler.at(world_.scheduler.now().mono + kReadAgain, [this, wanted, alive = std::weak_ptr<char>(alive_)] {
-      if (!alive.expired()) fetch(wanted);
-    });
+    leash_.at(world_.scheduler.now().mono + kReadAgain, [this, wanted] { fetch(wanted); });
     return;
   }
   step([&](const Now& now) { engine_.fetched(wanted.partition, wanted.offset, read->chunk, now, out_); });

@@ -71,27 +71,18 @@ Supervisor::Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_l
       options_(std::move(options)),
       world_{scheduler, event_log,     journal,        run_archive,   backend,         metrics,
              logger,    instance_ids_, options_.cores, options_.seed, options_.limits, options_.output_trouble},
-      alive_(std::make_shared<char>()) {}
+      leash_(scheduler) {}
 
 Supervisor::~Supervisor() = default;
 
-void Supervisor::post(std::function<void()> task) {
-  world_.scheduler.post([alive = std::weak_ptr<char>(alive_), task = std::move(task)] {
-    if (!alive.expired()) task();
-  });
-}
-
 Scheduler::TimerId Supervisor::after(Duration delay, std::function<void()> task) {
-  return world_.scheduler.at(world_.scheduler.now().mono + delay,
-                             [alive = std::weak_ptr<char>(alive_), task = std::move(task)] {
-                               if (!alive.expired()) task();
-                             });
+  return leash_.at(world_.scheduler.now().mono + delay, std::move(task));
 }
 
 // ---- recovering ----
 
 void Supervisor::recover() {
-  post([this] { recover_now(kFirstRetry); });
+  leash_.post([this] { recover_now(kFirstRetry); });
 }
 
 void Supervisor::recover_now(Duration retry_delay) {
@@ -140,7 +131,7 @@ Result<TriggerSpec> Supervisor::spec_of(const Trigger& trigger) const {
 void Supervisor::start(StartCommand command, Done<Started> done) {
   // Shared: a task must be copyable, and a plan is large.
   auto plan = std::make_shared<Result<StartPlan>>(plan_start(std::move(command)));
-  post([this, plan, done = std::move(done)] {
+  leash_.post([this, plan, done = std::move(done)] {
     if (!*plan) return done(fail(std::move(plan->error())));
     start_now(**plan, done);
   });
@@ -301,7 +292,8 @@ void Supervisor::on_end(PipelineUid pipeline, std::optional<Error> broken) {
 // ---- stopping ----
 
 void Supervisor::stop(const std::string& pipeline_id, bool forget_position, Done<Nothing> done) {
-  post([this, pipeline_id, forget_position, done = std::move(done)] { stop_now(pipeline_id, forget_position, done); });
+  leash_.post(
+      [this, pipeline_id, forget_position, done = std::move(done)] { stop_now(pipeline_id, forget_position, done); });
 }
 
 void Supervisor::stop_now(const std::string& pipeline_id, bool forget_position, const Done<Nothing>& done) {
@@ -327,7 +319,7 @@ void Supervisor::stop_now(const std::string& pipeline_id, bool forget_position, 
 }
 
 void Supervisor::shutdown(Duration grace, std::function<void()> done) {
-  post([this, grace, done = std::move(done)] { shut_down_now(grace, done); });
+  leash_.post([this, grace, done = std::move(done)] { shut_down_now(grace, done); });
 }
 
 void Supervisor::shut_down_now(Duration grace, const std::function<void()>& done) {
@@ -356,7 +348,7 @@ void Supervisor::resume(const std::string& pipeline_id, Done<Nothing> done) {
 }
 
 void Supervisor::set_desired(const std::string& pipeline_id, DesiredState desired, Done<Nothing> done) {
-  post([this, pipeline_id, desired, done = std::move(done)] {
+  leash_.post([this, pipeline_id, desired, done = std::move(done)] {
     const auto changed = set_desired_now(pipeline_id, desired);
     if (!changed) return done(fail(changed.error()));
     done(Nothing{});

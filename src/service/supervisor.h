@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "ports/catalog.h"
+#include "service/leash.h"
 #include "service/subscription.h"
 #include "service/triggers.h"
 
@@ -83,7 +84,6 @@ class Supervisor final : public Triggers {
     std::vector<StartOffset> adopted;  // of the consumer group
   };
 
-  void post(std::function<void()> task);
   Scheduler::TimerId after(Duration delay, std::function<void()> task);
 
   void recover_now(Duration retry_delay);
@@ -121,7 +121,7 @@ class Supervisor final : public Triggers {
   std::map<PipelineUid, Place> places_;  // of pipelines that run, are meant to, or are just stopping
   std::list<Waiter> waiters_;
   Scheduler::TimerId look_timer_ = Scheduler::TimerId::None;
-  std::shared_ptr<char> alive_;  // shared: tasks on their way hold it weakly
+  Leash leash_;
 };
 
 }  // namespace dhub::service

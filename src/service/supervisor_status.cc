@@ -75,12 +75,12 @@ Result<TriggerStatus> Supervisor::status_now(const std::string& pipeline_id) con
 }
 
 void Supervisor::status(const std::string& pipeline_id, Done<TriggerStatus> done) {
-  post([this, pipeline_id, done = std::move(done)] { done(status_now(pipeline_id)); });
+  leash_.post([this, pipeline_id, done = std::move(done)] { done(status_now(pipeline_id)); });
 }
 
 void Supervisor::status_change(const std::string& pipeline_id, std::string seen, Duration wait,
                                Done<TriggerStatus> done) {
-  post([this, pipeline_id, seen = std::move(seen), wait, done = std::move(done)] {
+  leash_.post([this, pipeline_id, seen = std::move(seen), wait, done = std::move(done)] {
     waiters_.push_back({pipeline_id, seen, world_.scheduler.now().mono + wait, done});
     look_for_changes();
   });
@@ -106,7 +106,7 @@ void Supervisor::look_for_changes() {
 }
 
 void Supervisor::list(Done<std::vector<TriggerStatus>> done) {
-  post([this, done = std::move(done)] {
+  leash_.post([this, done = std::move(done)] {
     const auto triggers = catalog_.triggers();
     if (!triggers) return done(fail(triggers.error()));
     std::vector<TriggerStatus> all;
@@ -120,7 +120,7 @@ void Supervisor::list(Done<std::vector<TriggerStatus>> done) {
 
 void Supervisor::message_state(const std::string& pipeline_id, PartitionId partition, Offset offset,
                                Done<MessageState> done) {
-  post([this, pipeline_id, partition, offset, done = std::move(done)] {
+  leash_.post([this, pipeline_id, partition, offset, done = std::move(done)] {
     done(message_state_now(pipeline_id, partition, offset));
   });
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "model/run.h"
 #include "model/topic.h"
 #include "model/trigger.h"
+#include "ports/answer.h"
 
 namespace dhub::service {
 
@@ -90,7 +90,7 @@ struct MessageState {
 class Triggers {
  public:
   template <typename T>
-  using Done = std::function<void(Result<T>)>;
+  using Done = Answer<T>;
   struct Nothing {};
 
   virtual ~Triggers() = default;
