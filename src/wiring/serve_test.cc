@@ -18,6 +18,7 @@
 
 #include "cli/http_client.h"
 #include "cli/program.h"
+#include "store/sqlite/sqlite.h"
 #include "wiring/doctor.h"
 
 namespace dhub::wiring {
@@ -188,6 +189,27 @@ TEST_F(ServeTest, ATakenPortIsAnErrorThatLeavesNoServerFile) {
   Server second(other, first.url().substr(7));
   EXPECT_EQ(second.wait(), 1);
   EXPECT_FALSE(std::filesystem::exists(other + "/server.json"));
+}
+
+// Triggers run by then, so it must be as orderly as any other end.
+TEST_F(ServeTest, AStartThatCannotWriteItsFileEndsCleanly) {
+  {
+    Server server(data_);
+    ASSERT_EQ(dhub({"pipelines", "apply", "-f", "-"}, "id: p\nname: P\noptions: {event: t}\nsteps: []\n").exit, 0);
+    ASSERT_EQ(dhub({"events", "start", "p", "--wait"}).exit, 0);
+    ASSERT_EQ(dhub({"topics", "publish", "t", "--value", "1"}).exit, 0);
+    EXPECT_EQ(server.end(SIGKILL), 256 + SIGKILL);
+  }
+  std::filesystem::remove(data_ + "/server.json");
+  std::filesystem::create_directory(data_ + "/server.json");
+  Server second(data_);
+  EXPECT_EQ(second.said(), "");
+  EXPECT_EQ(second.wait(), 1) << "it ends by itself, and not by a signal";
+  auto db = store::Connection::open(data_ + "/store.db", store::OpenMode::ReadOnly, "");
+  ASSERT_TRUE(db);
+  auto row = (*db)->query("SELECT owner_epoch, clean FROM positions");
+  ASSERT_TRUE(row.next());
+  EXPECT_EQ(row.integer(1), 1) << "after " << row.integer(0) << " owners";
 }
 
 TEST_F(ServeTest, AWrongConfigurationIsUsage) {

@@ -213,7 +213,10 @@ Result<std::unique_ptr<ServerProcess>> ServerProcess::start(const Config& config
     return fail(std::move(listening.error()));
   }
   parts->api = std::move(*listening);
-  RETURN_IF_ERROR(write_server_file(config.data, parts->api->url()));
+  if (auto written = write_server_file(config.data, parts->api->url()); !written) {
+    parts->give_up();
+    return fail(std::move(written.error()));
+  }
   parts->server_file = true;
   return std::unique_ptr<ServerProcess>(new ServerProcess(std::move(parts)));
 }
