@@ -232,6 +232,7 @@ TEST_F(EventsTest, WhatTheTriggersRefuseHasItsStatus) {
                           {ErrorCode::Cancelled, 503, "cancelled", "1"},
                           {ErrorCode::StorageFull, 507, "storage_full", "1"},
                           {ErrorCode::DeadlineExceeded, 504, "deadline_exceeded", ""},
+                          {ErrorCode::OutcomeUnknown, 504, "outcome_unknown", ""},
                           {ErrorCode::EventOptionMissing, 500, "event_option_missing", ""}}) {
     triggers.error = Error{one.error, "It cannot be.", {}};
     for (const FakeAnswer& answer :

@@ -18,7 +18,7 @@ struct Row {
 };
 
 // The one table from ErrorCode to HTTP.
-constexpr std::array<Row, 18> kRows{{
+constexpr std::array<Row, 19> kRows{{
     {ErrorCode::InvalidArgument, 422, "invalid_argument", "The request is not acceptable"},
     {ErrorCode::Malformed, 400, "malformed", "The request cannot be read"},
     {ErrorCode::NotFound, 404, "not_found", "Not found"},
@@ -31,6 +31,7 @@ constexpr std::array<Row, 18> kRows{{
     {ErrorCode::StorageFull, 507, "storage_full", "The disk is full"},
     {ErrorCode::Unavailable, 503, "unavailable", "Not available now"},
     {ErrorCode::DeadlineExceeded, 504, "deadline_exceeded", "It took too long"},
+    {ErrorCode::OutcomeUnknown, 504, "outcome_unknown", "It is not known whether this was done"},
     {ErrorCode::Cancelled, 503, "cancelled", "The server is stopping"},
     {ErrorCode::Fenced, 500, "internal", "Internal error"},
     {ErrorCode::Corruption, 500, "corruption", "Stored data is damaged"},

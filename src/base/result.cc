@@ -29,6 +29,8 @@ const char* to_string(ErrorCode code) {
       return "unavailable";
     case ErrorCode::DeadlineExceeded:
       return "deadline_exceeded";
+    case ErrorCode::OutcomeUnknown:
+      return "outcome_unknown";
     case ErrorCode::Cancelled:
       return "cancelled";
     case ErrorCode::Fenced:

@@ -23,6 +23,7 @@ enum class ErrorCode {
   StorageFull,         // below the disk reserve, or the disk is full: 507
   Unavailable,         // try again later: 503
   DeadlineExceeded,    // 504
+  OutcomeUnknown,      // no answer came in time, and it may yet be done; repeating is safe: 504
   Cancelled,           // the owner is stopping: 503
   Fenced,              // a newer owner has taken over: never retried by the old one
   Corruption,          // stored bytes are not what was written: 500
@@ -58,7 +59,8 @@ using Status = Result<void>;
 
 // May the same call succeed later without anybody changing it?
 [[nodiscard]] constexpr bool retryable(ErrorCode code) {
-  return code == ErrorCode::StorageFull || code == ErrorCode::Unavailable || code == ErrorCode::DeadlineExceeded;
+  return code == ErrorCode::StorageFull || code == ErrorCode::Unavailable || code == ErrorCode::DeadlineExceeded ||
+         code == ErrorCode::OutcomeUnknown;
 }
 
 [[nodiscard]] const char* to_string(ErrorCode code);

@@ -8,7 +8,7 @@
 namespace dhub::store {
 
 Result<PipelineVersion> StoreCatalog::create_pipeline(const PipelineVersion& content) {
-  return writer_.call<PipelineVersion>(WriteKind::Control, [&content](WriteContext& context) {
+  return writer_.call<PipelineVersion>(WriteKind::Control, [content](WriteContext& context) {
     return insert_pipeline(context.db, content, context.now.wall);
   });
 }
@@ -32,7 +32,7 @@ Result<std::vector<PipelineVersion>> StoreCatalog::versions(const std::string& i
 
 Result<PipelineVersion> StoreCatalog::put_pipeline(const std::string& id, const PipelineChange& change,
                                                    std::optional<Version> if_match) {
-  return writer_.call<PipelineVersion>(WriteKind::Control, [&id, &change, if_match](WriteContext& context) {
+  return writer_.call<PipelineVersion>(WriteKind::Control, [id, change, if_match](WriteContext& context) {
     return insert_version(context.db, id, change, if_match, context.now.wall);
   });
 }
@@ -40,13 +40,13 @@ Result<PipelineVersion> StoreCatalog::put_pipeline(const std::string& id, const 
 Status StoreCatalog::delete_pipeline(const std::string& id, bool discard_dead_letters,
                                      std::optional<Version> if_match) {
   const PipelineRemoval removal{id, discard_dead_letters, if_match};
-  return writer_.run(WriteKind::Control, [&removal](WriteContext& context) {
+  return writer_.run(WriteKind::Control, [removal](WriteContext& context) {
     return mark_pipeline_deleted(context.db, removal, context.now.wall);
   });
 }
 
 Result<StartedTrigger> StoreCatalog::start_trigger(const StartTrigger& request) {
-  return writer_.call<StartedTrigger>(WriteKind::Control, [&request](WriteContext& context) {
+  return writer_.call<StartedTrigger>(WriteKind::Control, [request](WriteContext& context) {
     return start_trigger_rows(context.db, request, context.now.wall);
   });
 }

@@ -72,6 +72,7 @@ struct Store::Parts {
     writing.on_growth = [this](const std::vector<TopicUid>& topics_that_grew) { watches->grew(topics_that_grew); };
     writing.clean_up = [this](WriteContext& context) { return clean_up.slice(context); };
     writing.clean_up_every = options.clean_up_every;
+    writing.longest_wait = options.longest_wait;
     return writing;
   }
 

@@ -29,6 +29,7 @@ struct StoreOptions {
   std::uint64_t run_detail_bytes = 256ULL << 20;
   Duration run_detail_age = std::chrono::hours(24 * 7);
   Duration clean_up_every = std::chrono::seconds(5);
+  Duration longest_wait = std::chrono::seconds(10);  // of a call that changes something; then it is OutcomeUnknown
   // Which cluster a step's publication goes to, by the topic that it names; empty or "embedded": a topic of this store.
   // Asked by the threads that commit. None: the cluster that the name begins with, if it does.
   std::function<std::string(const std::string& topic)> cluster_of;

@@ -211,6 +211,28 @@ TEST(Store, BelowTheReservePublishingStopsAndTheJournalGoesOn) {
   EXPECT_TRUE(send(harness, "d"));
 }
 
+// And may still be done: what waits with it must live that long.
+TEST(Store, ACallThatIsNotAnsweredInTimeHasAnUnknownOutcome) {
+  StoreOptions options;
+  options.longest_wait = milliseconds(20);
+  StoreHarness harness(options);
+  std::promise<void> blocked;
+  std::promise<void> go_on;
+  const TopicUid uid = harness.event_log().ensure_topic("orders")->uid;
+  std::atomic<bool> first{true};
+  const auto watch = harness.event_log().open_reader(uid, [&] {
+    if (!first.exchange(false)) return;
+    blocked.set_value();
+    go_on.get_future().get();
+  });
+  harness.event_log().publish(to_topic("orders", {text("x")}), [](const Result<std::vector<Placement>>&) {});
+  blocked.get_future().get();
+  EXPECT_EQ(code_of(harness.catalog().create_pipeline(conformance::pipeline_content("p"))), ErrorCode::OutcomeUnknown);
+  go_on.set_value();
+  ASSERT_TRUE(send(harness, "y")) << "the writer has done what stood before it";
+  EXPECT_TRUE(harness.catalog().pipeline("p", std::nullopt));
+}
+
 TEST(Store, AFullQueueTurnsAwayAndSaysSo) {
   StoreHarness harness;
   std::promise<void> blocked;

@@ -53,7 +53,7 @@ Result<std::vector<Topic>> TopicLog::topics(const std::string& after, std::size_
 }
 
 Status TopicLog::delete_topic(const std::string& name) {
-  return writer_.run(WriteKind::Control, [&name](WriteContext& context) -> Status {
+  return writer_.run(WriteKind::Control, [name](WriteContext& context) -> Status {
     RETURN_IF_ERROR(mark_topic_deleted(context.db, name, context.now.wall));
     context.appender.forget(name);
     return {};

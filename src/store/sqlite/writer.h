@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <fmt/format.h>
 #include <functional>
 #include <future>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "base/check.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "ports/answer.h"
 #include "store/sqlite/appender.h"
 #include "store/sqlite/sqlite.h"
 
@@ -66,6 +68,7 @@ struct WriterOptions {
   // One slice of clean-up in its own transaction; true when there is more.
   std::function<Result<bool>(WriteContext&)> clean_up;
   Duration clean_up_every = std::chrono::seconds(5);
+  Duration longest_wait = std::chrono::seconds(10);  // of a caller
   std::size_t most_requests = 65536;
   std::size_t most_bytes = 64U << 20;
 };
@@ -83,7 +86,11 @@ class Writer {
   // Never blocks. Over the bounds the answer is Unavailable, after stop() Cancelled (then on the caller's thread).
   void submit(WriteRequest request);
 
-  // Submits and waits for the result. Not on the writer's thread.
+  // Submits `work`, which answers a Result<T>; `done` is called once, on the writer's thread.
+  template <typename T, typename F>
+  void ask(WriteKind kind, F work, Answer<T> done);
+  // Submits and waits for the result, at most `longest_wait`: then it is OutcomeUnknown and may still be done, so
+  // `work` owns all that it uses. Not on the writer's thread.
   template <typename T, typename F>
   Result<T> call(WriteKind kind, F work);
   // The same for work that answers a Status.
@@ -146,12 +153,9 @@ class Writer {
 };
 
 template <typename T, typename F>
-Result<T> Writer::call(WriteKind kind, F work) {
-  CHECK(std::this_thread::get_id() != writing_thread_.load());  // it would wait for itself
-  // Shared: std::function copies, and the writer may still be inside set_value when the caller goes on.
+void Writer::ask(WriteKind kind, F work, Answer<T> done) {
+  // Shared: std::function copies.
   auto result = std::make_shared<Result<T>>(fail(ErrorCode::Internal, "The store did not run the request."));
-  auto promise = std::make_shared<std::promise<Status>>();
-  auto answered = promise->get_future();
   WriteRequest request;
   request.kind = kind;
   request.apply = [result, work = std::move(work)](WriteContext& context) -> Status {
@@ -159,11 +163,25 @@ Result<T> Writer::call(WriteKind kind, F work) {
     if (!*result) return fail(result->error());
     return {};
   };
-  request.answer = [promise](const Status& status) { promise->set_value(status); };
+  request.answer = [result, done = std::move(done)](const Status& status) {
+    if (!status) return done(fail(status.error()));
+    done(std::move(*result));
+  };
   submit(std::move(request));
-  const Status status = answered.get();
-  if (!status) return fail(status.error());
-  return std::move(*result);
+}
+
+template <typename T, typename F>
+Result<T> Writer::call(WriteKind kind, F work) {
+  CHECK(std::this_thread::get_id() != writing_thread_.load());  // it would wait for itself
+  // Shared: the writer may answer when the caller has given up, or be inside set_value when it goes on.
+  auto promise = std::make_shared<std::promise<Result<T>>>();
+  auto answered = promise->get_future();
+  ask<T>(kind, std::move(work), [promise](Result<T> result) { promise->set_value(std::move(result)); });
+  if (answered.wait_for(options_.longest_wait) == std::future_status::ready) return answered.get();
+  return fail(ErrorCode::OutcomeUnknown,
+              fmt::format("The store did not answer within {}, so it is not known whether this was done. Send it "
+                          "again; repeating is safe.",
+                          to_string(options_.longest_wait)));
 }
 
 template <typename F>
