@@ -270,7 +270,7 @@ class FakeJournal : public Journal {
   std::vector<DeadLetter> letters;  // newest first
 
   Result<LoadedPosition> load(PositionUid) override { return fail(ErrorCode::Internal, "not used here"); }
-  void commit(JournalCommit, CommitDone) override {}
+  void commit(JournalCommitRef, CommitDone) override {}
   Status add_partitions(PositionUid, OwnerEpoch, const std::vector<StartOffset>&) override { return {}; }
   Status mark_clean(PositionUid, OwnerEpoch) override { return {}; }
   Result<OffsetState> state_of(PositionUid, PartitionId, Offset) const override { return OffsetState{}; }

@@ -9,8 +9,9 @@
 
 namespace dhub {
 
-// A queue in one block of memory that grows by doubling and never shrinks: no allocation per element. Elements are
-// reached by their distance from the front. Not thread-safe; references are invalidated by push_back and push_front.
+// A queue in one block of memory that grows by doubling, and gives half of it back when it is a sixteenth full: no
+// allocation per element, and no memory kept for a crowd that is gone. Elements are reached by their distance from the
+// front. Not thread-safe; references are invalidated by push_back, push_front and pop_front.
 template <typename T>
 class Ring {
  public:
@@ -47,13 +48,18 @@ class Ring {
     slots_[head_] = T{};
     head_ = (head_ + 1) & (slots_.size() - 1);
     --size_;
+    if (slots_.size() > kAlwaysKept && size_ < slots_.size() / 16) move_to(slots_.size() / 2);
   }
+  [[nodiscard]] std::size_t capacity() const { return slots_.size(); }
 
  private:
-  void grow() {
-    std::vector<T> larger(slots_.empty() ? 16 : slots_.size() * 2);
-    for (std::size_t i = 0; i < size_; ++i) larger[i] = std::move(slots_[(head_ + i) & (slots_.size() - 1)]);
-    slots_ = std::move(larger);
+  static constexpr std::size_t kAlwaysKept = 1024;
+
+  void grow() { move_to(slots_.empty() ? 16 : slots_.size() * 2); }
+  void move_to(std::size_t slots) {
+    std::vector<T> others(slots);
+    for (std::size_t i = 0; i < size_; ++i) others[i] = std::move(slots_[(head_ + i) & (slots_.size() - 1)]);
+    slots_ = std::move(others);
     head_ = 0;
   }
 

@@ -17,15 +17,20 @@ BatchHolds::Id BatchHolds::hold(const RecordBatchRef& batch) {
     ++slots_[latest_].events;
     return latest_;
   }
+  latest_ = hold_alone(batch);
+  return latest_;
+}
+
+BatchHolds::Id BatchHolds::hold_alone(const RecordBatchRef& batch) {
   if (free_.empty()) {
     free_.push_back(static_cast<Id>(slots_.size()));
     slots_.emplace_back();
   }
-  latest_ = free_.back();
+  const Id id = free_.back();
   free_.pop_back();
-  slots_[latest_] = {batch, 1};
+  slots_[id] = {batch, 1};
   bytes_ += size_of(*batch);
-  return latest_;
+  return id;
 }
 
 void BatchHolds::release(Id id) {

@@ -18,6 +18,8 @@ class BatchHolds {
 
   // One more event of `batch` is held. Give the id back with release().
   Id hold(const RecordBatchRef& batch);
+  // The same of a batch that nobody else will hold.
+  Id hold_alone(const RecordBatchRef& batch);
   void release(Id id);
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 

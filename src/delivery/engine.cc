@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+// Inputs, and the decision what goes to which instance.
 #include "delivery/engine.h"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <functional>
 #include <utility>
 
 #include "base/check.h"
+#include "delivery/headers.h"
 
 namespace dhub::delivery {
 namespace {
+
+constexpr std::int64_t kMostUnstored = 1 << 16;  // of a pipeline without steps
 
 std::vector<StoredFailure> failures_of(std::vector<StoredFailure>& all, PartitionId partition) {
   std::vector<StoredFailure> own;
@@ -18,204 +21,117 @@ std::vector<StoredFailure> failures_of(std::vector<StoredFailure>& all, Partitio
   return own;
 }
 
+std::vector<FinishedRange> ranges_of(std::vector<FinishedRange> singles) {
+  const auto before = [](const FinishedRange& a, const FinishedRange& b) {
+    return std::pair(a.partition, a.first) < std::pair(b.partition, b.first);
+  };
+  if (!std::is_sorted(singles.begin(), singles.end(), before)) std::sort(singles.begin(), singles.end(), before);
+  std::vector<FinishedRange> ranges;
+  for (const auto& single : singles) {
+    const bool joins = !ranges.empty() && ranges.back().partition == single.partition &&
+                       ranges.back().state == single.state &&
+                       ranges.back().first.value + ranges.back().count == single.first.value;
+    if (joins) {
+      ++ranges.back().count;
+    } else {
+      ranges.push_back(single);
+    }
+  }
+  return ranges;
+}
+
 }  // namespace
 
 Engine::Engine(EngineSettings settings, LoadedPosition loaded, const Now& now)
     : settings_(std::move(settings)),
-      position_(loaded.position),
-      epoch_(loaded.owner_epoch),
-      pass_(loaded.pass),
-      random_(settings_.seed),
-      details_refilled_(now.mono),
-      details_left_(static_cast<double>(settings_.limits.details_per_second)) {
+      backlog_(settings_.limits, settings_.ordering),
+      committer_(loaded.position, loaded.owner_epoch, loaded.pass),
+      details_(settings_.limits.details_per_second, now.mono),
+      random_(settings_.seed) {
   std::sort(loaded.partitions.begin(), loaded.partitions.end(),
             [](const auto& a, const auto& b) { return a.partition < b.partition; });
   for (const auto& partition : loaded.partitions)
-    windows_.emplace_back(partition, failures_of(loaded.failures, partition.partition), now);
+    backlog_.add(partition, failures_of(loaded.failures, partition.partition), now);
 }
 
-// Behind the others: what refers to a window does so by its place.
 void Engine::add_partition(const LoadedPartition& partition, const Now& now) {
-  CHECK(window(partition.partition) == nullptr);
-  windows_.emplace_back(partition, std::vector<StoredFailure>{}, now);
-}
-
-std::uint32_t Engine::index_of(PartitionId partition) const {
-  for (std::uint32_t i = 0; i < windows_.size(); ++i)
-    if (windows_[i].id() == partition) return i;
-  CHECK(false);
-}
-
-Window& Engine::window_of(PartitionId partition) {
-  return windows_[index_of(partition)];
-}
-
-const Window* Engine::window(PartitionId partition) const {
-  for (const auto& window : windows_)
-    if (window.id() == partition) return &window;
-  return nullptr;
+  backlog_.add(partition, {}, now);
 }
 
 // ---- reading ----
 
 void Engine::records(PartitionId partition, const ReadChunk& chunk, const Now& now, Outputs& out) {
-  const std::uint32_t w = index_of(partition);
-  const std::int64_t end = windows_[w].base().value + settings_.limits.window_offsets;
-  for (const auto& record : chunk.batch->records) {
-    if (record.offset < windows_[w].next_read()) continue;
-    admit_gap(w, Offset{std::min(record.offset.value, end)}, chunk.log_start, now);
-    if (windows_[w].next_read() != record.offset || record.offset.value >= end) break;
-    admit(w, &record, chunk.batch, now);
-  }
-  const bool took_all = chunk.batch->records.empty() || windows_[w].next_read() > chunk.batch->records.back().offset;
-  if (took_all) admit_gap(w, Offset{std::min(chunk.next_offset.value, end)}, chunk.log_start, now);
-  windows_[w].drop_final();
+  backlog_.take(backlog_.index_of(partition).value(), chunk, arrivals_);
+  settle_arrivals(now);
   pump(now, out);
 }
 
-// Offsets that have no record: retention took them (expired, unless the journal has kept their bytes), or there never
-// was one.
-void Engine::admit_gap(std::uint32_t w, Offset until, Offset log_start, const Now& now) {
-  while (windows_[w].next_read() < until) {
-    const Offset offset = windows_[w].next_read();
-    if (const Message* kept = windows_[w].kept_message(offset)) {
-      admit_kept(w, Message(*kept), now);
-      continue;
-    }
-    Entry& added = windows_[w].append(Entry{});
-    if (added.final_state != FinalState::None) continue;  // finished before the load
-    added.state = EntryState::Waiting;
-    ++windows_[w].unfinished;
-    finish_entry({w, offset}, offset < log_start ? FinalState::Expired : FinalState::Absent, now);
+void Engine::records_again(PartitionId partition, const ReadChunk& chunk, const Now& now, Outputs& out) {
+  backlog_.take_again(backlog_.index_of(partition).value(), chunk, arrivals_);
+  if (arrivals_.end_too_low) {
+    broken_ = true;
+    out.broken = Error{ErrorCode::Corruption, fmt::format("Topic '{}' ends before offset {} of partition {}, which "
+                                                          "was read from it. Was the topic's data replaced?",
+                                                          settings_.topic, *arrivals_.end_too_low, partition)};
   }
-}
-
-void Engine::admit_kept(std::uint32_t w, const Message& message, const Now& now) {
-  const auto batch = batch_of_one(message, windows_[w].next_read());
-  admit(w, &batch->records[0], batch, now);
-}
-
-void Engine::admit(std::uint32_t w, const RecordView* record, const RecordBatchRef& batch, const Now& now) {
-  const Offset offset = windows_[w].next_read();
-  Entry fresh;
-  fresh.state = EntryState::Waiting;
-  fresh.lane = lane_of(w, *record);
-  Entry& added = windows_[w].append(std::move(fresh));
-  if (added.final_state != FinalState::None) return;
-  ++windows_[w].unfinished;
-  const bool first = added.lane == 0 || windows_[w].join_lane(offset);
-  // Behind a key that waits for a retry, payloads would only fill the budget that other keys need to go on.
-  const bool failed_before = windows_[w].failure(offset) != nullptr;
-  const bool blocked_long = !first && !failed_before && held_bytes() > settings_.limits.window_bytes / 2;
-  if (!blocked_long) hold(added, record, batch);
-  if (failed_before) {
-    hold_alone({w, offset});
-    failure_bytes_ += windows_[w].recount(offset);
-  }
-  if (first) make_ready({w, offset}, now, false);
-}
-
-LaneId Engine::lane_of(std::uint32_t w, const RecordView& record) const {
-  if (settings_.ordering == Ordering::Partition) return w + 1;
-  if (settings_.ordering == Ordering::None || !record.key) return 0;
-  const LaneId hash = std::hash<std::string_view>{}(*record.key);
-  return hash == 0 ? 1 : hash;
-}
-
-void Engine::hold(Entry& held, const RecordView* record, const RecordBatchRef& batch) {
-  held.hold = holds_.hold(batch);
-  held.record = record;
-}
-
-// An event that stays long gets a copy of its own, so that it does not keep a whole batch.
-void Engine::hold_alone(const Ref& ref) {
-  Entry& held = entry(ref);
-  const RecordBatchRef own = batch_of_one(*held.record);
-  let_go(held);
-  hold(held, &own->records[0], own);
-}
-
-std::uint64_t Engine::held_bytes() const {
-  return holds_.bytes() + static_cast<std::uint64_t>(failure_bytes_);
-}
-
-void Engine::let_go(Entry& held) {
-  if (held.record == nullptr) return;
-  holds_.release(held.hold);
-  held.hold = BatchHolds::kNone;
-  held.record = nullptr;
-}
-
-void Engine::let_go_of_lane_behind(const Ref& ref) {
-  if (entry(ref).lane == 0 || held_bytes() < settings_.limits.window_bytes / 4) return;
-  Window& window = windows_[ref.window];
-  for (Offset next = entry(ref).next_in_lane; next.value >= 0; next = window.at(next).next_in_lane)
-    if (window.at(next).state == EntryState::Waiting && window.failure(next) == nullptr) let_go(window.at(next));
-}
-
-void Engine::fetched(PartitionId partition, Offset wanted, const ReadChunk& chunk, const Now& now, Outputs& out) {
-  const std::uint32_t w = index_of(partition);
-  Window& window = windows_[w];
-  for (const auto& record : chunk.batch->records) {
-    if (!window.holds(record.offset)) continue;
-    Entry& held = window.at(record.offset);
-    const bool needed = held.state == EntryState::Waiting && held.record == nullptr;
-    const bool affordable = held_bytes() < settings_.limits.window_bytes / 2;
-    if (!needed || (!affordable && record.offset != wanted)) continue;
-    hold(held, &record, chunk.batch);
-    if (!affordable) hold_alone({w, record.offset});
-  }
-  if (window.holds(wanted) && window.at(wanted).state == EntryState::Waiting) {
-    if (window.at(wanted).record != nullptr) {
-      make_ready({w, wanted}, now, true);
-    } else if (wanted < chunk.log_start || wanted < chunk.next_offset) {
-      // ExpireGone: unfinished, not in flight, and its bytes are neither in the log nor in memory nor in the journal.
-      finish_entry({w, wanted}, wanted < chunk.log_start ? FinalState::Expired : FinalState::Absent, now);
-    } else {
-      broken_ = true;
-      out.broken = Error{ErrorCode::Corruption, fmt::format("Topic '{}' ends before offset {} of partition {}, which "
-                                                            "was read from it. Was the topic's data replaced?",
-                                                            settings_.topic, wanted, partition)};
-    }
-  }
+  settle_arrivals(now);
   pump(now, out);
+}
+
+void Engine::settle_arrivals(const Now& now) {
+  for (const auto& gone : arrivals_.gone) finish_entry(gone.ref, gone.state, now);
+  for (const auto& ref : arrivals_.turns) make_ready(ref, now, false);
+  arrivals_.clear();
 }
 
 std::optional<Offset> Engine::wants_read(PartitionId partition) const {
-  const Window& window = windows_[index_of(partition)];
-  const bool full = window.size() >= settings_.limits.window_offsets || held_bytes() >= settings_.limits.window_bytes;
-  if (full || broken_) return std::nullopt;
-  return window.next_read();
+  return broken_ ? std::nullopt : backlog_.wants_read(backlog_.index_of(partition).value());
+}
+
+std::optional<Offset> Engine::wants_again(PartitionId partition) const {
+  return broken_ ? std::nullopt : backlog_.wants_again(backlog_.index_of(partition).value());
+}
+
+std::vector<PartitionId> Engine::lacking() const {
+  std::vector<PartitionId> partitions;
+  if (!wants_again()) return partitions;
+  for (const std::uint32_t w : backlog_.lacking()) partitions.push_back(backlog_.window(w).id());
+  return partitions;
+}
+
+void Engine::set_wanted(std::int32_t instances) {
+  wanted_ = std::max(instances, 1);
+  set_appetite();
+}
+
+// Without steps there are no frames: what is read is finished at once.
+void Engine::set_appetite() {
+  if (settings_.current.step_names.empty())
+    backlog_.set_appetite({kMostUnstored / 4, 1, false});
+  else
+    backlog_.set_appetite(
+        {static_cast<std::int64_t>(frame_target()), std::max(wanted_, 1), wanted_ < settings_.current.max_instances});
 }
 
 // ---- instances ----
 
-Engine::Slot* Engine::slot(InstanceId instance) {
-  for (auto& candidate : slots_)
-    if (candidate.id == instance) return &candidate;
-  return nullptr;
-}
-
 void Engine::instance_ready(InstanceId instance, Version version, const Now& now, Outputs& out) {
-  CHECK(slot(instance) == nullptr);
-  slots_.push_back({instance, version});
+  CHECK(flights_.slot(instance) == nullptr);
+  flights_.slots().push_back({instance, version});
+  watch_at_ = now.mono;  // it could take what stands behind something long
   pump(now, out);
 }
 
 void Engine::instance_ended(InstanceId instance, const Now& now, Outputs& out) {
-  for (auto it = in_flight_.begin(); it != in_flight_.end();) {
-    if (it->second.instance == instance) {
-      given_back_.push_back(it->second.ref);
-      --windows_[it->second.ref.window].in_flight;
-      in_flight_.erase(it++);
-    } else {
-      ++it;
-    }
+  for (const auto& flight : flights_.land_all(instance)) {
+    backlog_.land(flight.ref);
+    given_back_.push_back(flight.ref);
   }
   give_back(now);
-  std::erase_if(slots_, [&](const Slot& candidate) { return candidate.id == instance; });
+  auto& slots = flights_.slots();
+  std::erase_if(slots, [&](const Slot& candidate) { return candidate.id == instance; });
   std::erase_if(older_versions_, [&](const StepNames& older) {
-    return std::none_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.version == older.version; });
+    return std::none_of(slots.begin(), slots.end(), [&](const Slot& s) { return s.version == older.version; });
   });
   pump(now, out);
 }
@@ -225,8 +141,8 @@ void Engine::give_back(const Now& now) {
   std::sort(given_back_.begin(), given_back_.end(),
             [](const Ref& a, const Ref& b) { return std::pair(a.window, a.offset) > std::pair(b.window, b.offset); });
   for (const auto& ref : given_back_) {
-    entry(ref).state = EntryState::Waiting;
-    if (entry(ref).lane == 0 || windows_[ref.window].is_lane_head(ref.offset)) make_ready(ref, now, true);
+    backlog_.give_back(ref);
+    if (backlog_.is_first(ref)) make_ready(ref, now, true);
   }
   given_back_.clear();
 }
@@ -235,7 +151,7 @@ void Engine::switch_version(VersionSettings settings, const Now& now, Outputs& o
   older_versions_.push_back({settings_.current.version, std::move(settings_.current.step_names)});
   settings_.current = std::move(settings);
   // ChainCut: what has not begun on the old version is taken back, and dispatched anew only after `not_started`.
-  for (const auto& candidate : slots_)
+  for (const auto& candidate : flights_.slots())
     if (candidate.version != settings_.current.version && candidate.outstanding > 0)
       out.recalls.push_back(candidate.id);
   pump(now, out);
@@ -250,42 +166,284 @@ void Engine::tick(const Now& now, Outputs& out) {
   pump(now, out);
 }
 
+// ---- dispatch ----
+
+void Engine::pump(const Now& now, Outputs& out) {
+  if (broken_) return;
+  while (const auto due = queues_.take_due(now.mono)) {
+    const bool waits =
+        backlog_.window(due->window).holds(due->offset) && backlog_.entry(*due).state == EntryState::Waiting;
+    if (waits) make_ready(*due, now, false);
+  }
+  watch_long(now, out);
+  if (!paused_) {
+    if (settings_.current.step_names.empty()) {
+      finish_without_instances(now);
+    } else {
+      fill_idle_then_busy(now, out, true);
+      fill_idle_then_busy(now, out, false);
+    }
+  }
+  set_appetite();
+  emit_commit(now, out);
+}
+
+// The event's turn has come as far as its key is concerned: queue it, or let it wait for its retry time. Without its
+// bytes it stays where it is: the second reading brings them (LetGo).
+void Engine::make_ready(const Ref& ref, const Now& now, bool front) {
+  const Failure* failure = backlog_.failure(ref);
+  if (failure != nullptr && failure->retry_at > now.mono) {
+    queues_.push_later(ref, failure->retry_at);
+  } else if (backlog_.entry(ref).record != nullptr) {
+    queues_.push(ref, failure != nullptr, front);
+  }
+}
+
+// What was begun and is not stored stays within the bound that status reports.
+bool Engine::has_room() const {
+  return flights_.size() + committer_.unstored() < in_flight_bound();
+}
+
+// At the bound of failing rows none may start, unless what waits for a retry stands behind events that have not begun:
+// so it may be after a change of the ordering. They must go, though more may come to wait then.
+bool Engine::may_take_first_attempts() const {
+  if (backlog_.failing() < settings_.limits.failing_rows) return true;
+  return flights_.size() == 0 && committer_.unstored() == 0 && queues_.retries_empty() && queues_.later() == 0;
+}
+
+void Engine::finish_without_instances(const Now& now) {
+  Ref ref;
+  while (committer_.unstored() < kMostUnstored && take_ready(ref)) finish_entry(ref, FinalState::Succeeded, now);
+}
+
+// RecallClaim: an instance that runs one event for long holds up what was sent along with it. It gets nothing more, the
+// keys of what it has make room, and what it has not begun is taken back as soon as another could take it: it is
+// dispatched anew only after `not_started`.
+void Engine::watch_long(const Now& now, Outputs& out) {
+  if (!watch_at_ || *watch_at_ > now.mono) return;
+  watch_at_.reset();
+  const auto could_take = [&](const Slot& slot) {
+    return !slot.is_dead && !slot.is_long && slot.version == settings_.current.version;
+  };
+  for (auto& slot : flights_.slots()) {
+    if (slot.outstanding == 0 || slot.is_long) continue;
+    const Instant due = slot.progress + settings_.limits.long_event;
+    if (due > now.mono) {
+      watch_at_ = watch_at_ ? std::min(*watch_at_, due) : due;
+      continue;
+    }
+    slot.is_long = true;
+    flights_.for_each_at(slot.id, [&](const Flight& flight) { backlog_.park(flight.ref); });
+  }
+  const auto& slots = flights_.slots();
+  if (paused_ || std::none_of(slots.begin(), slots.end(), could_take)) return;
+  const auto at_once = static_cast<std::size_t>(std::max(settings_.current.concurrency, 1));
+  for (auto& slot : flights_.slots()) {
+    if (!slot.is_long || slot.recalled || slot.outstanding <= at_once) continue;
+    slot.recalled = true;
+    out.recalls.push_back(slot.id);
+  }
+}
+
+// Idle instances share what is ready evenly; then, if there is more, the busy ones get a frame ahead, so that no
+// instance waits for the round trip.
+void Engine::fill_idle_then_busy(const Now& now, Outputs& out, bool idle) {
+  const std::size_t target = frame_target();
+  std::size_t candidates = 0;
+  const auto takes_part = [&](const Slot& candidate) {
+    if (candidate.is_dead || candidate.is_long || candidate.version != settings_.current.version) return false;
+    return idle ? candidate.outstanding == 0 : candidate.outstanding > 0 && candidate.outstanding < target;
+  };
+  for (const auto& candidate : flights_.slots()) candidates += takes_part(candidate) ? 1 : 0;
+  for (auto& candidate : flights_.slots()) {
+    const std::size_t waiting = queues_.ready();
+    if (waiting == 0 || candidates == 0 || !has_room()) return;
+    if (!takes_part(candidate)) continue;
+    // Keyed followers ride along beyond their share: they could run nowhere else.
+    fill(candidate, std::min(target, (waiting + candidates - 1) / candidates), now, out);
+    --candidates;
+  }
+}
+
+bool Engine::take_ready(Ref& ref) {
+  const bool first_attempts = may_take_first_attempts();
+  for (auto* queue : {&queues_.retries(), &queues_.first()}) {
+    if (queue == &queues_.first() && !first_attempts) return false;
+    while (!queue->empty()) {
+      ref = queue->front();
+      if (backlog_.may_start(ref)) {
+        if (!settings_.current.step_names.empty() && !backlog_.reserve(ref)) return false;  // after the next commit
+        queue->pop_front();
+        return true;
+      }
+      queue->pop_front();
+    }
+  }
+  return false;
+}
+
+// `most` counts keys (and events without one): followers come on top, up to a full frame.
+void Engine::fill(Slot& slot, std::size_t most, const Now& now, Outputs& out) {
+  Ref ref;
+  Dispatch* dispatch = nullptr;
+  std::size_t bytes = 0;
+  const std::size_t target = frame_target();
+  for (std::size_t taken = 0; taken < most && bytes < settings_.limits.frame_bytes && has_room(); ++taken) {
+    if (dispatch != nullptr && dispatch->frame.size() >= target) break;
+    if (!take_ready(ref)) break;
+    if (dispatch == nullptr) dispatch = &out.next_dispatch(slot.id);
+    bytes += backlog_.entry(ref).record->bytes();
+    const bool keyed = backlog_.entry(ref).lane != Lanes::kNone;
+    if (keyed && ++chain_ == 0) chain_ = 1;
+    put(ref, keyed ? chain_ : std::uint16_t{0}, slot, now, *dispatch);
+    if (keyed && settings_.current.concurrency == 1) bytes += ride_along(ref, bytes, slot, now, *dispatch);
+  }
+}
+
+// The events right behind `head` in its key go in the same frame: the instance runs them in order, and answers
+// not_started for the rest after a failure. Answers how many bytes they are.
+std::size_t Engine::ride_along(const Ref& head, std::size_t used, Slot& slot, const Now& now, Dispatch& dispatch) {
+  const std::size_t target = frame_target();
+  const std::uint16_t chain = dispatch.frame.back().chain;
+  std::size_t bytes = 0;
+  for (Ref next = backlog_.entry(head).next(); !next.none(); next = backlog_.entry(next).next()) {
+    if (dispatch.frame.size() >= target || used + bytes >= settings_.limits.frame_bytes || !has_room()) break;
+    const Entry& candidate = backlog_.entry(next);
+    const bool plain =
+        candidate.state == EntryState::Waiting && candidate.record != nullptr && backlog_.failure(next) == nullptr;
+    if (!plain || !backlog_.reserve(next)) break;
+    bytes += candidate.record->bytes();
+    put(next, chain, slot, now, dispatch);
+  }
+  return bytes;
+}
+
+void Engine::put(const Ref& ref, std::uint16_t chain, Slot& slot, const Now& now, Dispatch& dispatch) {
+  const DeliveryId id = make_delivery_id(committer_.epoch(), ++deliveries_);
+  backlog_.begin(ref);
+  flights_.depart(id, ref, slot, now);
+  if (!watch_at_) watch_at_ = now.mono + settings_.limits.long_event;
+  const RecordView& record = *backlog_.entry(ref).record;
+  Delivery& delivery = dispatch.frame.emplace_back();
+  delivery.id = id;
+  delivery.run = run_id(ref);
+  delivery.chain = chain;
+  delivery.hops = hops_of(record.headers);
+  delivery.topic = settings_.topic;
+  delivery.record = record;
+  if (const Failure* failure = backlog_.failure(ref)) {
+    delivery.attempt = failure->charged + 1;
+    // Results of finished steps count only for the version that made them.
+    if (failure->version == slot.version && !settings_.current.retry.from_start) {
+      delivery.step = failure->step;
+      delivery.results = failure->results;
+    }
+  }
+}
+
+std::size_t Engine::frame_target() const {
+  const Duration each = service_time_ > Duration::zero() ? service_time_ : milliseconds(10);
+  const auto fitting = static_cast<std::size_t>(settings_.limits.frame_work / std::max(each, Duration{1}));
+  const auto least = static_cast<std::size_t>(std::max(settings_.current.concurrency, 1));
+  return std::clamp(fitting, least, std::max(least, settings_.limits.frame_events));
+}
+
+// ---- the journal ----
+
+void Engine::emit_commit(const Now& now, Outputs& out) {
+  if (committer_.is_under_way()) {
+    if (auto again = committer_.take_resend(now)) out.commit = std::move(again);
+    return;
+  }
+  const bool has_steps = !settings_.current.step_names.empty();
+  if (!committer_.has_pending() && !(has_steps && backlog_.wants_reservation())) return;
+  out.commit = committer_.close(now, [&](Committer::Bundle& bundle) {
+    std::vector<FinishedRange> singles;
+    singles.reserve(bundle.marks.size());
+    for (const auto& mark : bundle.marks) {
+      backlog_.entry(mark.ref).in_commit = true;
+      singles.push_back({backlog_.window(mark.ref.window).id(), mark.ref.offset, 1, mark.state});
+    }
+    bundle.commit.finished = ranges_of(std::move(singles));
+    bundle.commit.partitions = backlog_.take_changes(has_steps);
+  });
+}
+
+void Engine::commit_answered(CommitSeq seq, const Result<CommitAnswer>& answer, const Now& now, Outputs& out) {
+  switch (committer_.answered(seq, answer, now)) {
+    case Committer::Verdict::Stored:
+      settle_stored(now);
+      pump(now, out);
+      return;
+    case Committer::Verdict::Refused:
+      // FenceOn: somebody else owns the position now. Anything else means that journal and engine disagree: stop too.
+      broken_ = true;
+      out.broken = answer.error();
+      return;
+    case Committer::Verdict::SendAgain:
+    case Committer::Verdict::Unknown:
+      return;
+  }
+}
+
+void Engine::settle_stored(const Now& now) {
+  const auto stored = committer_.take_stored();
+  for (const auto& partition : stored.commit->partitions)
+    backlog_.window(backlog_.index_of(partition.partition).value()).dispatched_through =
+        partition.dispatched_through.value;
+  for (const auto& ref : stored.failing) {
+    backlog_.entry(ref).state = EntryState::Waiting;
+    make_ready(ref, now, false);
+  }
+  for (const auto& mark : stored.marks) {
+    const bool dying = backlog_.entry(mark.ref).state == EntryState::Dying;
+    backlog_.store(mark.ref);
+    if (!dying) continue;
+    ++tally_.dead_lettered;
+    if (const auto head = backlog_.advance(mark.ref)) make_ready(*head, now, false);
+  }
+  for (const auto& partition : stored.commit->partitions)
+    backlog_.window(backlog_.index_of(partition.partition).value()).drop_final();
+}
+
 // ---- queries ----
 
 std::optional<Instant> Engine::wake_at() const {
   if (broken_) return std::nullopt;
-  std::optional<Instant> at = resend_at_;
-  if (!retries_.empty() && !paused_ && (!at || retries_.top().at < *at)) at = retries_.top().at;
+  std::optional<Instant> at = committer_.resend_at();
+  const auto sooner = [&](const std::optional<Instant>& other) {
+    if (other && (!at || *other < *at)) at = other;
+  };
+  if (!paused_) sooner(queues_.next_due());
+  if (flights_.size() > 0) sooner(watch_at_);
   return at;
 }
 
 Demand Engine::demand() const {
   Demand demand;
-  demand.in_flight = static_cast<std::int64_t>(in_flight_.size());
+  demand.in_flight = flights_.size();
   if (service_time_ > Duration::zero()) demand.service_time = service_time_;
   if (paused_ || broken_) return demand;
-  demand.runnable = static_cast<std::int64_t>(ready_.size() + ready_retries_.size());
-  demand.retrying = static_cast<std::int64_t>(retries_.size());
-  for (const auto& window : windows_) demand.blocked += window.unfinished;
-  demand.blocked = std::max<std::int64_t>(demand.blocked - demand.runnable - demand.in_flight - demand.retrying, 0);
+  demand.runnable = static_cast<std::int64_t>(queues_.ready());
+  demand.retrying = static_cast<std::int64_t>(queues_.later());
+  demand.blocked =
+      std::max<std::int64_t>(backlog_.unfinished() - demand.runnable - demand.in_flight - demand.retrying, 0);
   return demand;
 }
 
 std::vector<PartitionId> Engine::partitions() const {
   std::vector<PartitionId> ids;
-  for (const auto& window : windows_) ids.push_back(window.id());
+  for (std::uint32_t w = 0; w < backlog_.size(); ++w) ids.push_back(backlog_.window(w).id());
   return ids;
 }
 
 PartitionView Engine::view(PartitionId partition) const {
-  const std::uint32_t w = index_of(partition);
-  const Window& window = windows_[w];
+  const Window& window = backlog_.window(backlog_.index_of(partition).value());
   PartitionView view{partition, window.base(), window.next_read()};
-  view.window_full = window.size() >= settings_.limits.window_offsets;
+  view.window_full =
+      window.size() >= settings_.limits.window_offsets || (backlog_.is_full_of_bytes() && window.unfinished > 0);
   view.in_flight = window.in_flight;
-  view.retrying = window.failing;
-  for (const auto& [delivery, flight] : in_flight_)
-    if (flight.ref.window == w && window.failure(flight.ref.offset) != nullptr) --view.retrying;
+  view.retrying = window.failing - window.retries_in_flight;
   view.waiting = std::max<std::int64_t>(window.unfinished - view.in_flight - view.retrying, 0);
   return view;
 }
@@ -296,13 +454,12 @@ std::int64_t Engine::in_flight_bound() const {
 }
 
 bool Engine::drained() const {
-  return in_flight_.empty() && pending_.empty() && !under_way_;
+  return flights_.size() == 0 && !committer_.has_pending() && !committer_.is_under_way();
 }
 
 std::optional<std::size_t> Engine::outstanding(InstanceId instance) const {
-  for (const auto& candidate : slots_)
-    if (candidate.id == instance) return candidate.outstanding;
-  return std::nullopt;
+  const Slot* slot = flights_.slot(instance);
+  return slot == nullptr ? std::nullopt : std::optional(slot->outstanding);
 }
 
 }  // namespace dhub::delivery

@@ -36,7 +36,7 @@ TEST(EngineCommit, FirstNumberOfAnOwnerIsOne) {
   Outputs out;
   Engine engine(script_settings(), script.journal.load(), script.now);
   engine.tick(script.now, out);
-  ASSERT_TRUE(out.commit.has_value());
+  ASSERT_TRUE(out.commit != nullptr);
   EXPECT_EQ(out.commit->seq, CommitSeq{1});
 }
 
@@ -349,7 +349,7 @@ TEST(EngineLoad, FinishedRangeOfSeveralOffsetsIsAppliedToEach) {
   for (int i = 0; i < 16; ++i) log.append(EngineScript::message_of(fmt::format("-{}", i)));
   Outputs out;
   engine.records(PartitionId{0}, log.read(Offset{10}), script.now, out);
-  const Window* window = engine.window(PartitionId{0});
+  const Window* window = &engine.backlog().window(0);
   std::string states;
   for (std::int64_t o = 10; o < 16; ++o) states += window->at(Offset{o}).state == EntryState::Final ? 'f' : 'w';
   EXPECT_EQ(states, "wffwfw");

@@ -40,6 +40,7 @@ SimSettings any_world(std::uint64_t seed) {
   engine.limits.reserve_step = up_to(12);
   engine.limits.failing_rows = up_to(6);
   engine.limits.window_offsets = 2 + up_to(30);
+  engine.limits.read_ahead = up_to(20);
   if (random.below(2) == 0) engine.limits.window_bytes = 300 + random.below(3000);
   return settings;
 }

@@ -29,6 +29,7 @@ inline EngineSettings script_settings() {
   settings.current.retry = {3, Backoff::Constant, kSecond, kSecond, false, false};
   settings.current.max_instances = 4;
   settings.limits.frame_work = kSecond;
+  settings.limits.long_event = std::chrono::hours(1);
   return settings;
 }
 
@@ -87,13 +88,15 @@ class EngineScript {
     engine_->add_partition({added, {}, {}, {}, {}, {}}, now);
     tick();
   }
-  // Answers the oldest fetch from the log.
-  void fetch() {
-    ASSERT_FALSE(fetches.empty());
-    const Fetch wanted = fetches.front();
-    fetches.erase(fetches.begin());
-    const auto& log = logs[static_cast<std::size_t>(wanted.partition.value)];
-    engine_->fetched(wanted.partition, wanted.offset, log.read(wanted.offset, 1), now, out_);
+  // One read of the second reading, which brings back what was let go.
+  void read_again(std::size_t partition = 0, std::size_t most = 1) {
+    const auto from = engine_->wants_again(id(partition));
+    ASSERT_TRUE(from.has_value()) << "the engine wants nothing again";
+    if (*from != passed_) ++seeks;
+    const auto chunk = logs[partition].read(*from, most);
+    passed_ = chunk.next_offset;
+    records_again += static_cast<std::int64_t>(chunk.batch->records.size());
+    engine_->records_again(id(partition), chunk, now, out_);
     take_outputs();
   }
 
@@ -142,10 +145,10 @@ class EngineScript {
   }
 
   // ---- the journal ----
-  [[nodiscard]] bool has_commit() const { return under_way_.has_value(); }
-  [[nodiscard]] const JournalCommit& commit() const { return under_way_.value(); }
+  [[nodiscard]] bool has_commit() const { return under_way_ != nullptr; }
+  [[nodiscard]] const JournalCommit& commit() const { return *under_way_; }
   void store() {
-    ASSERT_TRUE(under_way_.has_value()) << "no commit is under way";
+    ASSERT_TRUE(under_way_ != nullptr) << "no commit is under way";
     const auto answer = journal.apply(*under_way_);
     tell(answer);
   }
@@ -214,7 +217,8 @@ class EngineScript {
   SimJournal journal;
   std::vector<SimLog> logs;
   Now now{Instant{} + std::chrono::hours(1), WallTime{1'700'000'000'000}};
-  std::vector<Fetch> fetches;
+  std::int64_t records_again = 0;  // that the second reading has read, and ...
+  std::int64_t seeks = 0;          // ... how often it began elsewhere than where it stood
   std::vector<AttemptDetail> details;
   std::optional<Error> broken;
 
@@ -232,10 +236,9 @@ class EngineScript {
     for (const auto& instance : out_.recalls) recalled_ += fmt::format("{}{}", recalled_.empty() ? "" : " ", instance);
     for (std::size_t i = 0; i < out_.dispatch_count; ++i) note(out_.dispatches[i]);
     if (out_.commit) {
-      EXPECT_FALSE(under_way_.has_value()) << "two commits at a time";
+      EXPECT_FALSE(under_way_ != nullptr) << "two commits at a time";
       under_way_ = std::move(out_.commit);
     }
-    fetches.insert(fetches.end(), out_.fetches.begin(), out_.fetches.end());
     details.insert(details.end(), out_.details.begin(), out_.details.end());
     if (out_.broken) broken = out_.broken;
     out_.clear();
@@ -257,7 +260,8 @@ class EngineScript {
 
   std::optional<Engine> engine_;
   Outputs out_;
-  std::optional<JournalCommit> under_way_;
+  JournalCommitRef under_way_;
+  Offset passed_{-1};
   std::string sent_;
   std::string recalled_;
   std::map<std::string, Sent> last_;

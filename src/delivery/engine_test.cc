@@ -317,7 +317,7 @@ TEST(Engine, PartitionsAreListedInOrder) {
   EngineScript script(script_settings(), 3);
   script.start();
   EXPECT_THAT(script.engine().partitions(), testing::ElementsAre(PartitionId{0}, PartitionId{1}, PartitionId{2}));
-  EXPECT_EQ(script.engine().window(PartitionId{9}), nullptr);
+  EXPECT_EQ(script.engine().backlog().index_of(PartitionId{9}), std::nullopt);
 }
 
 }  // namespace

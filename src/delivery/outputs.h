@@ -18,20 +18,13 @@ struct Dispatch {
   std::vector<Delivery> frame;
 };
 
-// A payload that was let go while its event was blocked, and is needed now.
-struct Fetch {
-  PartitionId partition{};
-  Offset offset{};
-};
-
 // What one step of the engine wants done, in the order of the fields. The caller owns the buffer and reuses it; its
 // vectors keep their capacity.
 struct Outputs {
   std::vector<InstanceId> recalls;
   std::vector<Dispatch> dispatches;  // the first `dispatch_count` are meant
   std::size_t dispatch_count = 0;
-  std::optional<JournalCommit> commit;  // a new one, or the same again after a refusal
-  std::vector<Fetch> fetches;
+  JournalCommitRef commit;  // none, a new one, or the same again after a refusal
   std::vector<AttemptDetail> details;
   std::optional<Error> broken;  // the engine can go on no more: Fenced, or a journal that lost its mind
 
@@ -39,7 +32,6 @@ struct Outputs {
     recalls.clear();
     dispatch_count = 0;
     commit.reset();
-    fetches.clear();
     details.clear();
     broken.reset();
   }

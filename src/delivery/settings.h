@@ -29,9 +29,12 @@ struct EngineLimits {
   std::size_t frame_events = 256;            // events of one frame
   std::size_t frame_bytes = 256ULL << 10;    // payload of one frame; always at least one event
   Duration frame_work = milliseconds(20);    // measured work of one frame
-  std::int64_t reserve_step = 4096;          // dispatched_through is reserved this far ahead
-  std::int64_t failing_rows = 100'000;       // events that wait for a retry; at the bound no first attempt starts
-  std::uint16_t hops = 64;                   // a chain of triggers is cut here
+  Duration long_event =
+      milliseconds(100);                // what runs longer gets nothing behind it while another instance could take it
+  std::int64_t read_ahead = 16 << 10;   // events at hand while there may be more instances: the autoscaler looks
+  std::int64_t reserve_step = 4096;     // dispatched_through is reserved this far ahead
+  std::int64_t failing_rows = 100'000;  // events that wait for a retry; at the bound no first attempt starts
+  std::uint16_t hops = 64;              // a chain of triggers is cut here
   std::uint64_t message_bytes = 1ULL << 20;  // of one publication
   std::int64_t details_per_second = 50;      // run details of successes; failures are always told
 };

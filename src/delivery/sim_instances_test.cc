@@ -48,7 +48,8 @@ void SimPosition::begin(Instance& instance) {
   const auto is_gone = [&](At at) {
     if (logs_[static_cast<std::size_t>(at.first)].find(Offset{at.second}) != nullptr) return false;
     if (owner == nullptr) return true;
-    const Window* window = owner->engine->window(PartitionId{at.first});
+    const Backlog& backlog = owner->engine->backlog();
+    const Window* window = &backlog.window(backlog.index_of(PartitionId{at.first}).value());
     return window->holds(Offset{at.second}) && window->at(Offset{at.second}).final_state == FinalState::Expired;
   };
   judge_.begins(task.at, instance.version, told, owner != &*owner_, is_gone);

@@ -53,7 +53,7 @@ class SimLog {
       batch->records.push_back(*record);
     }
     const std::int64_t next = it == records_.end() ? std::max(end_, from.value) : it->first;
-    return {batch, Offset{next}, start()};
+    return {batch, Offset{next}, start(), from, it == records_.end()};
   }
 
  private:

@@ -87,7 +87,6 @@ class SimPosition {
     std::unique_ptr<Engine> engine;
     std::int64_t epoch = 0;
     std::optional<JournalCommit> sent;
-    std::deque<Fetch> fetches;
     std::int32_t version = 1;
     bool paused = false;
     bool broken = false;
@@ -108,7 +107,7 @@ class SimPosition {
   void add_topic_partition();
   void learn_partition(Owner& owner);
   void read(Owner& owner, std::int32_t partition);
-  void answer_fetch(Owner& owner);
+  void read_again(Owner& owner, PartitionId partition);
   [[nodiscard]] ReadChunk chunk(std::int32_t partition, Offset from, std::size_t most) const;
 
   // instances

@@ -104,12 +104,13 @@ void SimPosition::add_owner_actions(std::vector<Action>& found) {
     const auto name = [&](const char* what) { return fmt::format("owner {} {}", owner->id, what); };
     if (owner->sent) found.push_back({name("commits"), [this, owner] { apply(*owner); }});
     if (owner->broken) continue;
-    if (!owner->fetches.empty()) found.push_back({name("fetches"), [this, owner] { answer_fetch(*owner); }});
     for (const PartitionId id : owner->engine->partitions()) {
       const std::int32_t p = id.value;
       const auto from = owner->engine->wants_read(id);
       if (from && *from < logs_[static_cast<std::size_t>(p)].end())
         found.push_back({name("reads"), [this, owner, p] { read(*owner, p); }});
+      if (owner->engine->wants_again(id))
+        found.push_back({name("reads again"), [this, owner, id] { read_again(*owner, id); }});
     }
   }
   for (Owner* owner : owners())
@@ -266,11 +267,9 @@ void SimPosition::read(Owner& owner, std::int32_t partition) {
   carry_out(owner);
 }
 
-void SimPosition::answer_fetch(Owner& owner) {
-  const Fetch wanted = owner.fetches.front();
-  owner.fetches.pop_front();
-  const auto read = chunk(wanted.partition.value, wanted.offset, 1 + random_.below(6));
-  owner.engine->fetched(wanted.partition, wanted.offset, read, now_, out_);
+void SimPosition::read_again(Owner& owner, PartitionId partition) {
+  const auto from = owner.engine->wants_again(partition);
+  owner.engine->records_again(partition, chunk(partition.value, *from, 1 + random_.below(6)), now_, out_);
   carry_out(owner);
 }
 
@@ -355,17 +354,18 @@ void SimPosition::carry_out(Owner& owner) {
       give_back_unbegun(*instance);
   if (out_.commit) {
     if (owner.sent) judge_.blame("OneCommit: two commits at a time");
-    owner.sent = std::move(*out_.commit);
+    owner.sent = *out_.commit;
     if (!settings_.rules.same_batch && faults_ > 0 && owner.sent->finished.size() > 1) owner.sent->finished.pop_back();
     judge_.sends(*owner.sent);
   }
-  owner.fetches.insert(owner.fetches.end(), out_.fetches.begin(), out_.fetches.end());
   if (out_.broken) {
     owner.broken = true;
     const bool expected = out_.broken->code == ErrorCode::Fenced && &owner != &*owner_;
     if (!expected) judge_.blame("the engine broke: {}", out_.broken->message);
   }
   const auto demand = owner.engine->demand();
+  owner.engine->set_wanted(
+      static_cast<std::int32_t>(std::min<std::int64_t>(demand.runnable + 1, settings_.engine.current.max_instances)));
   if (demand.in_flight > owner.engine->in_flight_bound()) judge_.blame("{} are in flight", demand.in_flight);
   out_.clear();
 }

@@ -94,45 +94,6 @@ const Message* Window::kept_message(Offset offset) const {
   return found == kept_messages_.end() ? nullptr : &found->second;
 }
 
-bool Window::join_lane(Offset offset) {
-  auto& lane = lanes_[at(offset).lane];
-  const bool first = lane.head.value < 0;
-  if (first) {
-    lane.head = offset;
-  } else {
-    at(lane.tail).next_in_lane = offset;
-  }
-  lane.tail = offset;
-  return first;
-}
-
-bool Window::is_lane_head(Offset offset) const {
-  return lane_head(at(offset).lane) == offset;
-}
-
-std::optional<Offset> Window::lane_head(LaneId lane) const {
-  const auto found = lanes_.find(lane);
-  return found == lanes_.end() ? std::nullopt : std::optional(found->second.head);
-}
-
-std::optional<Offset> Window::advance_lane(LaneId id) {
-  const auto found = lanes_.find(id);
-  if (found == lanes_.end()) return std::nullopt;
-  Lane& lane = found->second;
-  const Offset before = lane.head;
-  // An entry below the base was dropped as Final; its lane had been advanced past it before that.
-  while (lane.head.value >= 0) {
-    const Entry& head = at(lane.head);
-    if (head.state != EntryState::Done && head.state != EntryState::Final) break;
-    lane.head = head.next_in_lane;
-  }
-  if (lane.head.value < 0) {
-    lanes_.erase(found);
-    return std::nullopt;
-  }
-  return lane.head == before ? std::nullopt : std::optional(lane.head);
-}
-
 std::int64_t Window::finish(Offset offset) {
   Entry& entry = at(offset);
   CHECK(entry.state != EntryState::Final && entry.record == nullptr);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "base/ring.h"
 #include "base/time.h"
 #include "delivery/batch_holds.h"
+#include "delivery/lanes.h"
 #include "model/ids.h"
 #include "model/message.h"
 #include "model/run.h"
@@ -28,20 +28,22 @@ enum class EntryState : std::uint8_t {
   Final,     // stored
 };
 
-// A key as order sees it: a hash. Two keys that share one are kept in one order, which is more than was asked and does
-// no harm. 0 = unconstrained.
-using LaneId = std::uint64_t;
-
-// One offset of the window.
+// One offset of the window. There may be a million of them, so it is packed.
 struct Entry {
-  const RecordView* record = nullptr;  // null when the payload is not held
-  LaneId lane = 0;
-  Offset next_in_lane{-1};
+  const RecordView* record = nullptr;       // null when the payload is not held
+  Offset next_offset{-1};                   // of the one behind it in its lane, with ...
+  std::uint32_t next_window = 0;            // ... its window
+  Lanes::Index lane = Lanes::kNone;         // none: its order is free
   BatchHolds::Id hold = BatchHolds::kNone;  // keeps `record` alive
   EntryState state = EntryState::Final;
   FinalState final_state = FinalState::None;
-  bool in_commit = false;  // part of the commit that is under way
+  bool in_commit : 1 = false;  // part of the commit that is under way
+  bool in_stock : 1 = false;   // has not begun, and its bytes are at hand
+  bool is_alone : 1 = false;   // its bytes are a copy of its own
+
+  [[nodiscard]] Ref next() const { return {next_window, next_offset}; }
 };
+static_assert(sizeof(Entry) == 32);
 
 // What is known of an event that has failed and is not finished.
 struct Failure {
@@ -55,13 +57,6 @@ struct Failure {
   std::string first_error;
   std::string last_error;
   std::int64_t counted_bytes = 0;  // what recount() last knew of its size
-};
-
-// The unfinished events of one key, in offset order. Only the first may be dispatched; the ones right behind it may
-// ride along in its frame.
-struct Lane {
-  Offset head{-1};
-  Offset tail{-1};
 };
 
 // The offsets of one partition from the first one that is not finished on: what the engine knows of each.
@@ -90,16 +85,6 @@ class Window {
   // What the load knew of the offset that append will add next: its stored message when it had failed before.
   [[nodiscard]] const Message* kept_message(Offset offset) const;
 
-  // Puts an entry at the end of its lane; true when it is the lane's first.
-  bool join_lane(Offset offset);
-  [[nodiscard]] bool is_lane_head(Offset offset) const;
-  // Takes finished entries (Done, Final) off the front of a lane. Answers the new head when it changed and there is
-  // one.
-  std::optional<Offset> advance_lane(LaneId lane);
-  // The offset that the others of its lane wait for.
-  [[nodiscard]] std::optional<Offset> lane_head(LaneId lane) const;
-  [[nodiscard]] std::size_t lane_count() const { return lanes_.size(); }
-
   // By how many bytes the offset's failure has grown since the last call.
   [[nodiscard]] std::int64_t recount(Offset offset);
   // Stored; the payload is let go already. Answers how many bytes its failure took up. Then drop_final() moves the
@@ -112,9 +97,13 @@ class Window {
   std::int64_t unfinished = 0;  // no final outcome received, or a dead letter that is not stored
   std::int64_t in_flight = 0;
   std::int64_t failing = 0;             // offsets of the window that have failed and are not finished
+  std::int64_t retries_in_flight = 0;   // those of them that are at an instance
   std::int64_t dispatched_through = 0;  // durable reservation
   std::int64_t reserve_asked = 0;       // in the commit under way or durable
   std::int64_t frontier = 0;  // past the highest offset that was dispatched, or would be but for the reservation
+  bool touched = false;       // the next commit has something to say of it
+
+  [[nodiscard]] bool runs_low(std::int64_t reserve_step) const { return frontier + reserve_step / 2 > reserve_asked; }
 
  private:
   [[nodiscard]] FinalState loaded_state(std::int64_t offset);
@@ -123,7 +112,6 @@ class Window {
   PartitionId id_;
   std::int64_t base_ = 0;
   Ring<Entry> entries_;
-  boost::unordered_flat_map<LaneId, Lane> lanes_;
   std::unordered_map<std::int64_t, Failure> failures_;  // also of offsets not read yet, after a load
   std::map<std::int64_t, Message> kept_messages_;       // of loaded failures, until their offset is read
   std::vector<FinishedRange> loaded_finished_;          // rising; consumed from loaded_at_ on

@@ -49,8 +49,6 @@ class TopicReader {
   virtual ~TopicReader() = default;
   // As EventLog::read. Meant to go on where the last read of the partition ended; anything else costs a seek.
   virtual Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) = 0;
-  // One earlier record again, out of turn: what was let go while it waited. Leaves read() where it is.
-  virtual Result<ReadResult> fetch(PartitionId partition, Offset offset, std::size_t max_bytes) = 0;
 };
 
 // Topics: durable append, read by offset, word of growth. Thread-safe. Control calls block until they are durable

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,6 +59,8 @@ struct JournalCommit {
   std::vector<Publication> publications;  // in order; embedded topics get them in this transaction
   WallTime at{};
 };
+// Shared: between the engine, which may send it again, and the journal, which may not have looked at it yet.
+using JournalCommitRef = std::shared_ptr<const JournalCommit>;
 
 enum class CommitAnswer {
   Applied,
@@ -109,7 +112,7 @@ class Journal {
 
   // Applies the commit only when owner_epoch and pass are the current ones and seq is the last number + 1. Never
   // blocks. Commits of one position apply in the order they were handed in.
-  virtual void commit(JournalCommit commit, CommitDone done) = 0;
+  virtual void commit(JournalCommitRef commit, CommitDone done) = 0;
 
   // After a drain: nothing is in flight. A later load finds a clean stop. Fenced like a commit. Blocks until durable.
   virtual Status mark_clean(PositionUid position, OwnerEpoch epoch) = 0;

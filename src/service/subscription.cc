@@ -11,7 +11,7 @@
 namespace dhub::service {
 namespace {
 
-constexpr Duration kTellCursors = std::chrono::seconds(1);
+constexpr Duration kTryAgain = std::chrono::seconds(1);
 
 // Topics are not cut off at their end and positions not moved past it, so one of them is not what it was.
 Status check_cursors(const LoadedPosition& loaded, const Topic& topic) {
@@ -52,106 +52,141 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
               std::move(loaded), world.scheduler.now()),
       pool_(
           world.backend, *this, world.instance_ids, [this](InstanceId id) { return engine_.outstanding(id); },
-          [this](InstanceId id) { step([&](const Now& now) { engine_.instance_ended(id, now, out_); }); }),
+          [this](InstanceId id) { retired_.push_back(id); }),
       metrics_(world.metrics, spec_.trigger.pipeline_id),
-      foreign_(!topic.cluster.empty()),
-      growth_posted_(std::make_shared<std::atomic<bool>>(false)),
+      reading_({world.scheduler, world.event_log, spec_.trigger.topic}, engine_, metrics_, *this),
+      cursors_(world.event_log, spec_.trigger.topic, "dhub." + spec_.trigger.pipeline_id, !topic.cluster.empty()),
       leash_(world.scheduler) {
   pool_.use(instance_spec(spec_.trigger, spec_.definition), resolved_scaling(spec_.definition, world_.cores));
   output_topics_.add(spec_.definition);
-  paused_ = spec_.trigger.desired == DesiredState::Paused;
-  open_reader();
-  unread_ = engine_.partitions();
-  for (const PartitionId partition : unread_) {
-    const Offset cursor = engine_.view(partition).cursor;
-    lag_.set_cursor(partition, cursor);
-    if (foreign_) stored_[partition] = cursor;
-  }
-  note_ends();
-  tell_cursors_later();
-  step([&](const Now& now) { engine_.set_paused(paused_, now, out_); });
+  life_.paused = spec_.trigger.desired == DesiredState::Paused;
+  reading_.set_paused(life_.paused);
+  const Instant now = world_.scheduler.now().mono;
+  for (const PartitionId partition : engine_.partitions())
+    cursors_.stored(partition, engine_.view(partition).cursor, now);
+  reading_.start();
+  step([&](const Now& at) { engine_.set_paused(life_.paused, at, out_); });
 }
 
 Subscription::~Subscription() {
-  world_.scheduler.cancel(timer_);
-  world_.scheduler.cancel(grace_timer_);
+  world_.scheduler.cancel(alarm_.timer);
+  world_.scheduler.cancel(life_.grace_timer);
 }
 
 // ---- the engine's turn ----
+
+template <typename Step>
+void Subscription::step(Step&& step_engine) {
+  if (life_.ended) return;
+  CHECK(!stepping_);
+  stepping_ = true;
+  out_.clear();
+  step_engine(world_.scheduler.now());
+  carry_out();
+  rescale();
+  stepping_ = false;
+  after_step();
+}
 
 void Subscription::carry_out() {
   for (const InstanceId instance : out_.recalls) world_.backend.recall(instance);
   for (std::size_t i = 0; i < out_.dispatch_count; ++i)
     world_.backend.deliver(out_.dispatches[i].instance, out_.dispatches[i].frame);
-  if (out_.commit) hand_to_journal(std::move(*out_.commit));
+  if (out_.commit) hand_to_journal(std::move(out_.commit));
   if (!out_.details.empty()) {
     for (const auto& detail : out_.details)
       if (detail.kind != OutcomeKind::Succeeded && detail.kind != OutcomeKind::Filtered) note_error(detail.error);
     world_.run_archive.append(std::move(out_.details));
     out_.details = {};
   }
-  for (const auto& wanted : out_.fetches) {
-    leash_.post([this, wanted] { fetch(wanted); });
-  }
   if (out_.broken) break_off(std::move(*out_.broken));
 }
 
 void Subscription::after_step() {
-  if (ended_) return;
   tell_losses();
   metrics_.count(engine_.tally());
-  metrics_.set_lag(lag_.lag());
-  if (!unread_.empty()) post_read();
-  rescale();
+  metrics_.set_lag(reading_.lag());
+  reading_.look();
   arm_timer();
   end_if_drained();
 }
 
-void Subscription::hand_to_journal(JournalCommit commit) {
-  const CommitSeq seq = commit.seq;
-  for (const auto& partition : commit.partitions) lag_.set_cursor(partition.partition, partition.cursor);
-  if (foreign_) remember_cursors(commit);
-  output_topics_.add(commit.publications);
-  world_.journal.commit(std::move(commit),
-                        leash_.answer<CommitAnswer>([this, seq](const auto& answer) { commit_answered(seq, answer); }));
+void Subscription::hand_to_journal(JournalCommitRef commit) {
+  for (const auto& partition : commit->partitions) reading_.set_cursor(partition.partition, partition.cursor);
+  output_topics_.add(commit->publications);
+  auto answered = [this, commit](const auto& answer) { commit_answered(commit, answer); };
+  world_.journal.commit(std::move(commit), leash_.answer<CommitAnswer>(std::move(answered)));
 }
 
-void Subscription::commit_answered(CommitSeq seq, const Result<CommitAnswer>& answer) {
+void Subscription::commit_answered(const JournalCommitRef& commit, const Result<CommitAnswer>& answer) {
   if (!answer) {
     // Fenced by the seek that we are making way for: nothing is wrong.
-    const bool expected = stopping_ && answer.error().code == ErrorCode::Fenced;
+    const bool expected = life_.stopping && answer.error().code == ErrorCode::Fenced;
     if (!expected) note_error(answer.error().message);
-    if (!expected && !commit_error_) log(LogLevel::Error, "commit refused", {{"error", answer.error().message}});
-    commit_error_ = answer.error();
+    if (!expected && !troubles_.commit) log(LogLevel::Error, "commit refused", {{"error", answer.error().message}});
+    troubles_.commit = answer.error();
   } else {
-    if (commit_error_) log(LogLevel::Info, "commits are stored again", {});
-    commit_error_.reset();
-    for (const auto& cursor : std::exchange(committing_, {})) stored_[cursor.partition] = cursor.offset;
-    tell_cursors_later();
+    if (troubles_.commit) log(LogLevel::Info, "commits are stored again", {});
+    troubles_.commit.reset();
+    cursors_.stored(*commit, world_.scheduler.now().mono);
   }
-  step([&](const Now& now) { engine_.commit_answered(seq, answer, now, out_); });
+  step([&](const Now& now) { engine_.commit_answered(commit->seq, answer, now, out_); });
 }
 
-// One commit is under way at a time, and what is sent again is the same.
-void Subscription::remember_cursors(const JournalCommit& commit) {
-  committing_.clear();
-  for (const auto& partition : commit.partitions) committing_.push_back({partition.partition, partition.cursor});
+// ---- reading ----
+
+void Subscription::on_records(PartitionId partition, const delivery::ReadChunk& chunk) {
+  step([&](const Now& now) { engine_.records(partition, chunk, now, out_); });
 }
 
-// Coalesced: the cluster is told at most once a second.
-void Subscription::tell_cursors_later() {
-  if (stored_.empty() || note_cursors_at_) return;
-  const Instant now = world_.scheduler.now().mono;
-  note_cursors_at_ = cursors_noted_at_ ? std::max(now, *cursors_noted_at_ + kTellCursors) : now;
+void Subscription::on_records_again(PartitionId partition, const delivery::ReadChunk& chunk) {
+  step([&](const Now& now) { engine_.records_again(partition, chunk, now, out_); });
 }
 
-void Subscription::tell_cursors() {
-  note_cursors_at_.reset();
-  if (stored_.empty()) return;
-  cursors_noted_at_ = world_.scheduler.now().mono;
-  std::vector<StartOffset> cursors;
-  for (const auto& [partition, cursor] : std::exchange(stored_, {})) cursors.push_back({partition, cursor});
-  world_.event_log.note_cursors(spec_.trigger.topic, "dhub." + spec_.trigger.pipeline_id, cursors);
+// New partitions begin at 0, whatever retention has left of them: what was published since they are there is covered.
+std::optional<Instant> Subscription::on_topic(const Topic& topic) {
+  std::vector<StartOffset> fresh;
+  if (topic.partitions.size() > engine_.backlog().size())
+    for (const auto& range : topic.partitions)
+      if (!engine_.backlog().index_of(range.partition)) fresh.push_back({range.partition, Offset{0}});
+  if (fresh.empty() || life_.stopping) return std::nullopt;
+  return take_new_partitions(fresh);
+}
+
+// The journal knows them before the engine does. Answers when to try again.
+std::optional<Instant> Subscription::take_new_partitions(const std::vector<StartOffset>& fresh) {
+  const auto added = world_.journal.add_partitions(spec_.trigger.position, epoch_, fresh);
+  if (!added && added.error().code == ErrorCode::Fenced) {
+    break_off(added.error());
+    return std::nullopt;
+  }
+  if (!added) {
+    note_error(added.error().message);
+    if (!troubles_.partitions)
+      log(LogLevel::Error, "new partitions cannot be taken up, trying again every second",
+          {{"error", added.error().message}});
+    troubles_.partitions = added.error();
+    return world_.scheduler.now().mono + kTryAgain;
+  }
+  troubles_.partitions.reset();
+  log(LogLevel::Info, "the topic has got new partitions", {{"count", fmt::format("{}", fresh.size())}});
+  for (const auto& start : fresh) {
+    engine_.add_partition({start.partition, start.offset, start.offset, {}, {}, {}}, world_.scheduler.now());
+    reading_.set_cursor(start.partition, start.offset);
+    reading_.add_partition(start.partition);
+  }
+  return std::nullopt;
+}
+
+void Subscription::on_read_failed(PartitionId partition, const Error& error, bool is_new) {
+  note_error(error.message);
+  if (is_new)
+    log(LogLevel::Error, "topic cannot be read, trying again every second",
+        {{"partition", fmt::format("{}", partition)}, {"error", error.message}});
+}
+
+void Subscription::on_read_recovered(PartitionId partition) {
+  log(LogLevel::Info, "reading again", {{"partition", fmt::format("{}", partition)}});
 }
 
 // ---- instances ----
@@ -166,7 +201,7 @@ void Subscription::on_ready(InstanceId instance) {
 }
 
 void Subscription::on_outcomes(InstanceId instance, std::vector<Outcome> outcomes) {
-  if (killed_) return;  // we killed them ourselves: nobody is charged, all of it runs again after the next start
+  if (life_.killed) return;  // we killed them ourselves: nobody is charged, all of it runs again after the next start
   pool_.on_outcomes(instance);
   step([&](const Now& now) { engine_.outcomes(instance, std::move(outcomes), now, out_); });
 }
@@ -179,57 +214,55 @@ void Subscription::on_ended(const InstanceEnded& ended) {
          {"reason", to_string(ended.reason)},
          {"detail", ended.detail}});
   if (ended.reason == EndReason::FailedToStart) note_error(ended.detail);
-  if (!killed_) step([&](const Now& now) { engine_.instance_ended(ended.instance, now, out_); });
+  if (!life_.killed) step([&](const Now& now) { engine_.instance_ended(ended.instance, now, out_); });
   end_if_drained();
 }
 
+// Idle instances that it drains are taken out of the engine's hands in the same step.
 void Subscription::rescale() {
-  if (stopping_) {
-    reconsider_scaling_at_.reset();
+  if (life_.stopping) {
+    alarm_.rescale_at.reset();
     return;
   }
   const auto demand = engine_.demand();
   const bool needs_instances = !spec_.definition.steps.empty();
   const Workload work{needs_instances ? demand.runnable : 0, needs_instances ? demand.blocked : 0, demand.in_flight,
                       demand.service_time};
-  const bool was_stepping = std::exchange(stepping_, true);
-  reconsider_scaling_at_ = pool_.rescale(work, world_.scheduler.now());
-  stepping_ = was_stepping;
+  alarm_.rescale_at = pool_.rescale(work, world_.scheduler.now());
+  for (const InstanceId instance : std::exchange(retired_, {})) {
+    out_.clear();
+    engine_.instance_ended(instance, world_.scheduler.now(), out_);
+    carry_out();
+  }
+  engine_.set_wanted(pool_.wanted());
   metrics_.set_instances(static_cast<std::int64_t>(pool_.size()));
   metrics_.set_in_flight(demand.in_flight);
 }
 
 void Subscription::arm_timer() {
-  if (ended_) return;
+  if (life_.ended) return;
   std::optional<Instant> at = engine_.wake_at();
-  for (const auto& other : {reconsider_scaling_at_, read_again_at_, note_ends_at_, note_cursors_at_})
+  for (const auto& other : {alarm_.rescale_at, reading_.next_at(), cursors_.next_at()})
     if (other && (!at || *other < *at)) at = other;
-  if (at == timer_at_) return;
-  world_.scheduler.cancel(std::exchange(timer_, Scheduler::TimerId::None));
-  timer_at_ = at;
-  if (!at) return;
-  timer_ = leash_.at(*at, [this] { on_timer(); });
+  if (at == alarm_.at) return;
+  world_.scheduler.cancel(std::exchange(alarm_.timer, Scheduler::TimerId::None));
+  alarm_.at = at;
+  if (at) alarm_.timer = leash_.at(*at, [this] { on_timer(); });
 }
 
 void Subscription::on_timer() {
-  timer_ = Scheduler::TimerId::None;
-  timer_at_.reset();
-  const Instant now_mono = world_.scheduler.now().mono;
-  const auto is_due = [&](const std::optional<Instant>& at) { return at && *at <= now_mono; };
-  if (is_due(note_ends_at_)) note_ends();
-  if (is_due(note_cursors_at_)) tell_cursors();
-  if (is_due(read_again_at_)) {
-    read_again_at_.reset();
-    unread_ = engine_.partitions();
-    fetch_awaited();
-  }
-  step([&](const Now& now) { engine_.tick(now, out_); });
+  alarm_.timer = Scheduler::TimerId::None;
+  alarm_.at.reset();
+  const Instant now = world_.scheduler.now().mono;
+  if (const auto at = cursors_.next_at(); at && *at <= now) cursors_.tell(now);
+  reading_.on_time(now);
+  step([&](const Now& at) { engine_.tick(at, out_); });
 }
 
 // ---- control ----
 
 bool Subscription::can_switch_to(const TriggerSpec& spec) const {
-  return !stopping_ && spec.trigger.position == spec_.trigger.position &&
+  return !life_.stopping && spec.trigger.position == spec_.trigger.position &&
          spec.definition.options.ordering == spec_.definition.options.ordering;
 }
 
@@ -237,45 +270,45 @@ void Subscription::switch_to(TriggerSpec spec) {
   CHECK(can_switch_to(spec));
   const bool other_version = spec.trigger.version != spec_.trigger.version;
   spec_ = std::move(spec);
-  paused_ = spec_.trigger.desired == DesiredState::Paused;
+  life_.paused = spec_.trigger.desired == DesiredState::Paused;
+  reading_.set_paused(life_.paused);
   pool_.use(instance_spec(spec_.trigger, spec_.definition), resolved_scaling(spec_.definition, world_.cores));
   output_topics_.add(spec_.definition);
   step([&](const Now& now) {
     // In this order: what a pause has held back must not go to the old version.
     if (other_version)
       engine_.switch_version(version_settings(spec_.trigger, spec_.definition, world_.cores), now, out_);
-    engine_.set_paused(paused_, now, out_);
+    engine_.set_paused(life_.paused, now, out_);
   });
 }
 
 void Subscription::set_paused(bool paused) {
   spec_.trigger.desired = paused ? DesiredState::Paused : DesiredState::Running;
-  if (stopping_) return;  // whoever comes next reads it from the spec
-  paused_ = paused;
+  if (life_.stopping) return;  // whoever comes next reads it from the spec
+  life_.paused = paused;
+  reading_.set_paused(paused);
   step([&](const Now& now) { engine_.set_paused(paused, now, out_); });
 }
 
 void Subscription::stop(Duration grace) {
-  if (ended_) return;
-  if (!std::exchange(stopping_, true)) {
-    reader_.reset();
-    read_again_at_.reset();
-    note_ends_at_.reset();
+  if (life_.ended) return;
+  if (!std::exchange(life_.stopping, true)) {
+    reading_.stop();
     step([&](const Now& now) { engine_.set_paused(true, now, out_); });
     pool_.drain_all();
-    if (ended_) return;
+    if (life_.ended) return;
   }
   const Instant until = world_.scheduler.now().mono + grace;
-  if (killed_ || (grace_until_ && *grace_until_ <= until)) return;
-  grace_until_ = until;
-  world_.scheduler.cancel(grace_timer_);
-  grace_timer_ = leash_.at(until, [this] { kill_what_is_left(); });
+  if (life_.killed || (life_.grace_until && *life_.grace_until <= until)) return;
+  life_.grace_until = until;
+  world_.scheduler.cancel(life_.grace_timer);
+  life_.grace_timer = leash_.at(until, [this] { kill_what_is_left(); });
 }
 
 // The grace is over: what runs is killed and stays uncommitted, so it runs again after the next start.
 void Subscription::kill_what_is_left() {
-  if (ended_ || killed_) return;
-  killed_ = true;
+  if (life_.ended || life_.killed) return;
+  life_.killed = true;
   pool_.kill_all();
   end_if_drained();
 }
@@ -283,35 +316,35 @@ void Subscription::kill_what_is_left() {
 // The journal has refused us for good: somebody else owns the position, or engine and journal disagree.
 void Subscription::break_off(Error error) {
   note_error(error.message);
-  broken_ = std::move(error);
-  stopping_ = true;
-  if (std::exchange(killed_, true)) return;
-  reader_.reset();
+  life_.broken = std::move(error);
+  life_.stopping = true;
+  if (std::exchange(life_.killed, true)) return;
+  reading_.stop();
   pool_.kill_all();
 }
 
 void Subscription::end_if_drained() {
-  if (!stopping_ || ended_ || stepping_ || pool_.size() > 0) return;
-  if (!killed_ && !engine_.drained()) return;
-  ended_ = true;
-  world_.scheduler.cancel(timer_);
-  world_.scheduler.cancel(grace_timer_);
-  if (!broken_) {
-    tell_cursors();
+  if (!life_.stopping || life_.ended || stepping_ || pool_.size() > 0) return;
+  if (!life_.killed && !engine_.drained()) return;
+  life_.ended = true;
+  world_.scheduler.cancel(alarm_.timer);
+  world_.scheduler.cancel(life_.grace_timer);
+  if (!life_.broken) {
+    cursors_.tell(world_.scheduler.now().mono);
     // A clean stop: nothing runs any more, so the next load suspects nobody. Failing to say so costs only caution.
     (void)world_.journal.mark_clean(spec_.trigger.position, epoch_);
   }
   metrics_.set_instances(0);
   metrics_.set_in_flight(0);
   // Posted: whoever is told may destroy us.
-  world_.scheduler.post([on_end = on_end_, broken = broken_] { on_end(broken); });
+  world_.scheduler.post([on_end = on_end_, broken = life_.broken] { on_end(broken); });
 }
 
 // ---- telling ----
 
 void Subscription::note_error(std::string text) {
-  last_error_ = std::move(text);
-  last_error_at_ = world_.scheduler.now().wall;
+  troubles_.last = std::move(text);
+  troubles_.last_at = world_.scheduler.now().wall;
 }
 
 void Subscription::log(LogLevel level, std::string_view message, std::vector<LogField> fields) {
@@ -325,7 +358,7 @@ void Subscription::tell_losses() {
   const auto& tally = engine_.tally();
   if (tally.dead_lettered > told_.dead_lettered)
     log(LogLevel::Warn, "events became dead letters",
-        {{"count", fmt::format("{}", tally.dead_lettered - told_.dead_lettered)}, {"last_error", last_error_}});
+        {{"count", fmt::format("{}", tally.dead_lettered - told_.dead_lettered)}, {"last_error", troubles_.last}});
   if (tally.expired > told_.expired)
     log(LogLevel::Error, "events expired: retention took them before they were executed",
         {{"count", fmt::format("{}", tally.expired - told_.expired)}});

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,10 +19,11 @@
 #include "ports/journal.h"
 #include "ports/run_archive.h"
 #include "ports/scheduler.h"
+#include "service/cursor_teller.h"
 #include "service/instance_pool.h"
-#include "service/lag_tracker.h"
 #include "service/leash.h"
 #include "service/output_topics.h"
+#include "service/topic_reading.h"
 #include "service/trigger_metrics.h"
 #include "service/triggers.h"
 
@@ -63,7 +63,7 @@ struct TriggerSpec {
 // Life: load() raises the position's owner_epoch and begins to read; stop() drains; `on_end` tells when nothing of it
 // runs any more, and whether it ended by itself because the journal refused it. It is destroyed then, or when the loop
 // has ended.
-class Subscription final : public ComputeListener {
+class Subscription final : public ComputeListener, private TopicReading::Owner {
  public:
   using OnEnd = std::function<void(std::optional<Error> broken)>;
 
@@ -80,7 +80,7 @@ class Subscription final : public ComputeListener {
   // Dispatches nothing more and takes back what has not begun; gives what runs `grace`, then kills it. A second call
   // can only shorten the grace.
   void stop(Duration grace);
-  [[nodiscard]] bool stopping() const { return stopping_; }
+  [[nodiscard]] bool stopping() const { return life_.stopping; }
 
   [[nodiscard]] const TriggerSpec& spec() const { return spec_; }
   [[nodiscard]] TriggerStatus status() const;
@@ -92,18 +92,39 @@ class Subscription final : public ComputeListener {
   void on_ended(const InstanceEnded& ended) override;
 
  private:
+  // How far it has come to its end.
+  struct Life {
+    bool paused = false;
+    bool stopping = false;
+    bool killed = false;
+    bool ended = false;
+    std::optional<Error> broken;
+    Scheduler::TimerId grace_timer = Scheduler::TimerId::None;
+    std::optional<Instant> grace_until;
+  };
+  // What is wrong at the moment, and what went wrong last.
+  struct Troubles {
+    std::optional<Error> partitions;  // of the last try to take up new ones
+    std::optional<Error> commit;
+    std::string last;
+    std::optional<WallTime> last_at;
+  };
+  struct Alarm {
+    Scheduler::TimerId timer = Scheduler::TimerId::None;
+    std::optional<Instant> at;
+    std::optional<Instant> rescale_at;
+  };
+
   Subscription(const World& world, TriggerSpec spec, LoadedPosition loaded, const Topic& topic, OnEnd on_end);
 
-  // Runs one step of the engine and does what it wants done.
+  // subscription.cc
+  // Runs one step of the engine, does what it wants done, and lets the autoscaler look.
   template <typename Step>
   void step(Step&& step_engine);
   void carry_out();
   void after_step();
-  void hand_to_journal(JournalCommit commit);
-  void remember_cursors(const JournalCommit& commit);
-  void tell_cursors_later();
-  void tell_cursors();
-  void commit_answered(CommitSeq seq, const Result<CommitAnswer>& answer);
+  void hand_to_journal(JournalCommitRef commit);
+  void commit_answered(const JournalCommitRef& commit, const Result<CommitAnswer>& answer);
   void rescale();
   void arm_timer();
   void on_timer();
@@ -114,26 +135,15 @@ class Subscription final : public ComputeListener {
   void log(LogLevel level, std::string_view message, std::vector<LogField> fields);
   void tell_losses();
 
-  // subscription_reading.cc
-  void open_reader();
-  void note_ends();
-  void take_new_partitions(const Topic& topic);
-  void on_growth();
-  void post_read();
-  void read_on();
-  bool read_partition(PartitionId partition);
-  void read_again_later(Duration delay);
-  void look_again_when_behind();
-  void fetch_awaited();
-  void fetch(const delivery::Fetch& wanted);
-  struct Chunk {
-    delivery::ReadChunk chunk;
-    bool end_reached = false;
-    bool pending = false;
-  };
-  Result<Chunk> chunk_of(PartitionId partition, Result<ReadResult> read);
-  Error note_read_error(PartitionId partition, Error error);
+  void on_records(PartitionId partition, const delivery::ReadChunk& chunk) override;
+  void on_records_again(PartitionId partition, const delivery::ReadChunk& chunk) override;
+  std::optional<Instant> on_topic(const Topic& topic) override;
+  void on_read_failed(PartitionId partition, const Error& error, bool is_new) override;
+  void on_read_recovered(PartitionId partition) override;
+  void on_timer_moved() override { arm_timer(); }
+  std::optional<Instant> take_new_partitions(const std::vector<StartOffset>& fresh);
 
+  // subscription_status.cc
   [[nodiscard]] std::vector<Condition> conditions() const;
 
   const World world_;
@@ -144,61 +154,16 @@ class Subscription final : public ComputeListener {
   InstancePool pool_;
   OutputTopics output_topics_;
   TriggerMetrics metrics_;
+  TopicReading reading_;
+  CursorTeller cursors_;
   delivery::Outputs out_;
-  std::unique_ptr<TopicReader> reader_;
-  Scheduler::TimerId timer_ = Scheduler::TimerId::None;
-  std::optional<Instant> timer_at_;
-  Scheduler::TimerId grace_timer_ = Scheduler::TimerId::None;
-  std::optional<Instant> grace_until_;
-  std::optional<Instant> reconsider_scaling_at_;
-  std::optional<Instant> read_again_at_;
-  std::optional<Instant> note_ends_at_;
-  std::optional<Instant> note_cursors_at_;
-  std::vector<PartitionId> unread_;               // partitions with more to read, as far as is known
-  std::vector<delivery::Fetch> awaited_fetches_;  // the log is getting them
-  bool read_posted_ = false;
+  std::vector<InstanceId> retired_;  // by the autoscaler in this step
   bool stepping_ = false;
-  bool paused_ = false;
-  bool stopping_ = false;
-  bool killed_ = false;
-  bool ended_ = false;
-  std::optional<Error> broken_;
-  std::map<PartitionId, Error> read_errors_;
-  std::optional<Error> partitions_error_;  // of the last try to take up new ones
-  std::optional<Error> commit_error_;
-  std::string last_error_;
-  std::optional<WallTime> last_error_at_;
+  Life life_;
+  Troubles troubles_;
+  Alarm alarm_;
   delivery::Tally told_;  // what the log has heard of
-  LagTracker lag_;
-  std::optional<Instant> ends_noted_at_;
-  // What others who look at the topic's cluster are told. Empty and unused for an embedded topic.
-  const bool foreign_;
-  std::vector<StartOffset> committing_;   // cursors of the commit that is under way
-  std::map<PartitionId, Offset> stored_;  // cursors that are stored and not told
-  std::optional<Instant> cursors_noted_at_;
-  // Whether a task is already posted for topic growth; shared with the store's thread, which may call a moment longer.
-  std::shared_ptr<std::atomic<bool>> growth_posted_;
-  Leash leash_;
+  Leash leash_;           // last: cut first
 };
-
-// Steps do not nest: what happens while outputs are carried out (an instance retired) is settled in the same round.
-template <typename Step>
-void Subscription::step(Step&& step_engine) {
-  if (ended_) return;
-  if (stepping_) {
-    delivery::Outputs kept;
-    std::swap(kept, out_);
-    step_engine(world_.scheduler.now());
-    carry_out();
-    std::swap(kept, out_);
-    return;
-  }
-  stepping_ = true;
-  out_.clear();
-  step_engine(world_.scheduler.now());
-  carry_out();
-  stepping_ = false;
-  after_step();
-}
 
 }  // namespace dhub::service

@@ -43,8 +43,8 @@ Condition store_condition(const std::optional<Error>& commit_error) {
 }  // namespace
 
 std::vector<Condition> Subscription::conditions() const {
-  return {source_condition(paused_, stopping_, read_errors_, partitions_error_),
-          service_condition(pool_.start_failure()), store_condition(commit_error_)};
+  return {source_condition(life_.paused, life_.stopping, reading_.errors(), troubles_.partitions),
+          service_condition(pool_.start_failure()), store_condition(troubles_.commit)};
 }
 
 TriggerStatus Subscription::status() const {
@@ -76,8 +76,8 @@ TriggerStatus Subscription::status() const {
   status.instances_wanted = pool_.wanted();
   status.scaling_reason = pool_.reason();
   status.in_flight_bound = engine_.in_flight_bound();
-  status.last_error = last_error_;
-  status.last_error_at = last_error_at_;
+  status.last_error = troubles_.last;
+  status.last_error_at = troubles_.last_at;
   const auto& tally = engine_.tally();
   status.succeeded = tally.succeeded;
   status.filtered = tally.filtered;
@@ -89,10 +89,11 @@ TriggerStatus Subscription::status() const {
 }
 
 std::optional<MessageState> Subscription::message_state(PartitionId partition, Offset offset) const {
-  const delivery::Window* window = engine_.window(partition);
-  if (window == nullptr || !window->holds(offset)) return std::nullopt;
-  const delivery::Entry& entry = window->at(offset);
-  const delivery::Failure* failure = window->failure(offset);
+  const auto w = engine_.backlog().index_of(partition);
+  if (!w || !engine_.backlog().window(*w).holds(offset)) return std::nullopt;
+  const delivery::Ref ref{*w, offset};
+  const delivery::Entry& entry = engine_.backlog().entry(ref);
+  const delivery::Failure* failure = engine_.backlog().failure(ref);
   MessageState state;
   if (failure != nullptr) {
     state.last_error = failure->last_error;
@@ -114,11 +115,10 @@ std::optional<MessageState> Subscription::message_state(PartitionId partition, O
       if (failure != nullptr) state.next_attempt_at = failure->retry_at_wall;
       break;
   }
-  if (state.state == "waiting" && entry.lane != 0) {
-    if (const auto head = window->lane_head(entry.lane); head && *head != offset) {
-      state.state = "blocked";
-      state.blocked_by = *head;
-    }
+  if (state.state != "waiting") return state;
+  if (const auto head = engine_.backlog().first_of_key(ref); head && *head != ref) {
+    state.state = "blocked";
+    state.blocked_by = head->offset;
   }
   return state;
 }

@@ -20,6 +20,8 @@ class TriggerMetrics {
   void set_instances(std::int64_t instances) { instances_.set(static_cast<double>(instances)); }
   void set_in_flight(std::int64_t events) { in_flight_.set(static_cast<double>(events)); }
   void observe_start(Duration took);
+  void count_read(std::size_t records) { records_read_.add(records); }
+  void count_seek() { seeks_.add(); }
 
  private:
   Counter& succeeded_;
@@ -27,6 +29,8 @@ class TriggerMetrics {
   Counter& dead_lettered_;
   Counter& expired_;
   Counter& failed_attempts_;
+  Counter& records_read_;
+  Counter& seeks_;
   Gauge& lag_;
   Gauge& instances_;
   Gauge& in_flight_;

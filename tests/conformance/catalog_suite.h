@@ -135,7 +135,8 @@ TEST_P(CatalogConformance, APipelineWithDeadLettersIsDeletedOnlyOnRequest) {
   dead.finished = {{PartitionId{0}, Offset{0}, 1, FinalState::DeadLettered}};
   dead.dead_letters.resize(1);
   std::promise<bool> stored;
-  journal().commit(dead, [&](Result<CommitAnswer> answer) { stored.set_value(answer.has_value()); });
+  journal().commit(std::make_shared<const JournalCommit>(dead),
+                   [&](Result<CommitAnswer> answer) { stored.set_value(answer.has_value()); });
   ASSERT_TRUE(stored.get_future().get());
   ASSERT_TRUE(catalog().set_desired(pipeline.uid, DesiredState::Stopped));
   EXPECT_EQ(code_of_status(catalog().delete_pipeline("p", false, std::nullopt)), ErrorCode::Conflict);

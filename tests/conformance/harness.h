@@ -78,7 +78,8 @@ inline Result<std::vector<Placement>> publish(EventLog& log, PublishRequest requ
 inline Result<CommitAnswer> commit(Journal& journal, JournalCommit content) {
   std::promise<Result<CommitAnswer>> promise;
   auto answered = promise.get_future();
-  journal.commit(std::move(content), [&promise](Result<CommitAnswer> answer) { promise.set_value(std::move(answer)); });
+  journal.commit(std::make_shared<const JournalCommit>(std::move(content)),
+                 [&promise](Result<CommitAnswer> answer) { promise.set_value(std::move(answer)); });
   return answered.get();
 }
 

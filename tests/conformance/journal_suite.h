@@ -351,7 +351,7 @@ TEST_P(JournalConformance, CommitsOfOneOwnerApplyInTheOrderTheyAreHandedIn) {
     auto content = next();
     content.finished = {range(i, 1)};
     content.partitions = {at(i + 1, kCommits)};
-    journal().commit(content, [&](Result<CommitAnswer> answer) {
+    journal().commit(std::make_shared<const JournalCommit>(content), [&](Result<CommitAnswer> answer) {
       applied += answer && *answer == CommitAnswer::Applied ? 1 : 0;
       if (++answered == kCommits) all.set_value();
     });

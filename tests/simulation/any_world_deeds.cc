@@ -255,7 +255,8 @@ void AnyWorld::wake_old_owner() {
   if (commits.empty()) return;
   const auto& commit = commits[static_cast<std::size_t>(choice_.below(static_cast<int>(commits.size())))];
   if (commit.owner_epoch.value == world.disk.positions[commit.position].epoch) return;
-  world.server().journal.commit(commit, answered<CommitAnswer>([this](const auto& answer) {
+  world.server().journal.commit(std::make_shared<const JournalCommit>(commit),
+                                answered<CommitAnswer>([this](const auto& answer) {
                                   if (answer && *answer == CommitAnswer::Applied)
                                     world.checkers.violation("I9: an old owner's commit was taken");
                                 }));

@@ -70,15 +70,11 @@ class SimEventLog::SimReader final : public TopicReader {
   ~SimReader() override { watchers_->all.erase(id_); }
 
   Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) override {
-    return read_or_wait({false, partition, from}, max_bytes);
-  }
-  Result<ReadResult> fetch(PartitionId partition, Offset offset, std::size_t max_bytes) override {
-    return read_or_wait({true, partition, offset}, max_bytes);
+    return read_or_wait({partition, from}, max_bytes);
   }
 
  private:
   struct Wanted {
-    bool out_of_turn;
     PartitionId partition;
     Offset from;
     auto operator<=>(const Wanted&) const = default;

@@ -50,10 +50,10 @@ Result<LoadedPosition> SimJournal::load(PositionUid uid) {
   return loaded;
 }
 
-void SimJournal::commit(JournalCommit commit, CommitDone done) {
+void SimJournal::commit(JournalCommitRef commit, CommitDone done) {
   disk_.write([this, commit = std::move(commit), done = std::move(done)]() -> SimDisk::Answer {
-    auto answer = take(commit);
-    return [this, position = commit.position, epoch = commit.owner_epoch, done, answer = std::move(answer)] {
+    auto answer = take(*commit);
+    return [this, position = commit->position, epoch = commit->owner_epoch, done, answer = std::move(answer)] {
       disk_.observer().commit_answered(position, epoch, answer.has_value());
       done(answer);
     };

@@ -12,7 +12,7 @@ class SimJournal final : public Journal {
   explicit SimJournal(SimDisk& disk) : disk_(disk) {}
 
   Result<LoadedPosition> load(PositionUid position) override;
-  void commit(JournalCommit commit, CommitDone done) override;
+  void commit(JournalCommitRef commit, CommitDone done) override;
   Status add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) override;
   Status mark_clean(PositionUid position, OwnerEpoch epoch) override;
   Result<OffsetState> state_of(PositionUid position, PartitionId partition, Offset offset) const override;

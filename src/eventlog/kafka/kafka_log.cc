@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "eventlog/kafka/lookup.h"
 #include "eventlog/kafka/producer.h"
 #include "eventlog/kafka/settings.h"
 #include "eventlog/kafka/streams.h"
@@ -284,7 +285,7 @@ Result<ReadResult> KafkaLog::read(TopicUid topic, PartitionId partition, Offset 
 }
 
 std::unique_ptr<TopicReader> KafkaLog::open_reader(TopicUid topic, OnNews on_news) {
-  return std::make_unique<Reader>(parts_->streams, parts_->lookup, parts_->table, parts_->inspector, topic,
+  return std::make_unique<Reader>(parts_->streams, parts_->table, parts_->inspector, topic,
                                   [on_news = std::move(on_news)] { on_news(std::nullopt); });
 }
 

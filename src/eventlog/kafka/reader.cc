@@ -23,15 +23,12 @@ bool is_lasting(const Error& error) {
 
 }  // namespace
 
-Reader::Reader(Streams& streams, Lookup& lookup, TopicTable& table, Inspector& inspector, TopicUid uid,
-               std::function<void()> on_news)
+Reader::Reader(Streams& streams, TopicTable& table, Inspector& inspector, TopicUid uid, std::function<void()> on_news)
     : streams_(streams),
-      lookup_(lookup),
       table_(table),
       inspector_(inspector),
       uid_(uid),
-      id_(table.add_listener(uid, std::move(on_news))),
-      fetched_(std::make_shared<Fetched>()) {}
+      id_(table.add_listener(uid, std::move(on_news))) {}
 
 Reader::~Reader() {
   table_.remove_listener(id_);
@@ -191,32 +188,6 @@ void Reader::give_back_if_unused() {
   if (used) return;
   handle_.reset();
   streams_.give_back(*this);
-}
-
-Result<ReadResult> Reader::fetch(PartitionId partition, Offset offset, std::size_t max_bytes) {
-  const auto view = table_.find(uid_);
-  if (!view) return fail(ErrorCode::Unavailable, "The topic has not been looked up yet; that takes a moment.");
-  if (view->error) return fail(*view->error);
-  const std::pair key{partition, offset};
-  {
-    std::lock_guard lock(fetched_->mutex);
-    if (const auto found = fetched_->answers.find(key); found != fetched_->answers.end()) {
-      if (!found->second) return nothing(offset, false);
-      auto answer = std::move(*found->second);
-      fetched_->answers.erase(found);
-      return answer;
-    }
-    fetched_->answers.emplace(key, std::nullopt);
-  }
-  lookup_.ask({view->name, view->identity, partition, offset, max_bytes},
-              [fetched = fetched_, key, &table = table_, id = id_](Result<ReadResult> answer) {
-                {
-                  std::lock_guard lock(fetched->mutex);
-                  fetched->answers[key] = std::move(answer);
-                }
-                table.notify_listener(id);
-              });
-  return nothing(offset, false);
 }
 
 }  // namespace dhub::kafka

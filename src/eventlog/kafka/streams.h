@@ -14,9 +14,9 @@
 #include "eventlog/kafka/closer.h"
 #include "eventlog/kafka/inspector.h"
 #include "eventlog/kafka/live_feeds.h"
-#include "eventlog/kafka/lookup.h"
 #include "eventlog/kafka/stall_watch.h"
 #include "eventlog/kafka/topic_table.h"
+#include "ports/event_log.h"
 
 namespace dhub::kafka {
 
@@ -73,12 +73,10 @@ class Streams {
 // One subscription's way through a topic: with the others at its head, or on its own while it is behind.
 class Reader final : public TopicReader, private Borrower {
  public:
-  Reader(Streams& streams, Lookup& lookup, TopicTable& table, Inspector& inspector, TopicUid uid,
-         std::function<void()> on_news);
+  Reader(Streams& streams, TopicTable& table, Inspector& inspector, TopicUid uid, std::function<void()> on_news);
   ~Reader() override;
 
   Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) override;
-  Result<ReadResult> fetch(PartitionId partition, Offset offset, std::size_t max_bytes) override;
 
  private:
   struct Part {
@@ -88,10 +86,6 @@ class Reader final : public TopicReader, private Borrower {
     std::optional<Error> error;    // of the last read, until something comes
     std::optional<Instant> again;  // nothing is read until then
     StallWatch watch;
-  };
-  struct Fetched {
-    std::mutex mutex;
-    std::map<std::pair<PartitionId, Offset>, std::optional<Result<ReadResult>>> answers;
   };
 
   Result<std::optional<ReadResult>> settle_range(Part& part, const TopicView& view, const PartitionRange& range,
@@ -105,14 +99,12 @@ class Reader final : public TopicReader, private Borrower {
   void revoke() override;
 
   Streams& streams_;
-  Lookup& lookup_;
   TopicTable& table_;
   Inspector& inspector_;
   const TopicUid uid_;
   const std::uint64_t id_;
   std::map<PartitionId, Part> parts_;
-  std::shared_ptr<Handle> handle_;    // shared: with the records that it lent. None while nothing is read on one's own
-  std::shared_ptr<Fetched> fetched_;  // shared: with answers on their way
+  std::shared_ptr<Handle> handle_;  // shared: with the records that it lent. None while nothing is read on one's own
 };
 
 }  // namespace dhub::kafka

@@ -133,8 +133,9 @@ class TestCluster {
 // Counts news, and waits for more of them.
 class News {
  public:
-  OnNews listener() {
-    return [this](std::optional<PartitionId>) {
+  // Of feeds, and of readers, which say which partition has news.
+  auto listener() {
+    return [this](auto&&...) {
       std::lock_guard lock(mutex_);
       ++count_;
       changed_.notify_all();

@@ -18,7 +18,6 @@ class FailedReader : public TopicReader {
  public:
   explicit FailedReader(Error error) : error_(std::move(error)) {}
   Result<ReadResult> read(PartitionId, Offset, std::size_t) override { return fail(error_); }
-  Result<ReadResult> fetch(PartitionId, Offset, std::size_t) override { return fail(error_); }
 
  private:
   const Error error_;

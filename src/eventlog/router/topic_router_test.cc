@@ -242,7 +242,6 @@ TEST_F(TopicRouterTest, WithoutItsClusterATopicIsUnavailable) {
   const auto reader = log.open_reader(TopicUid{31}, [](auto) {});
   ASSERT_NE(reader, nullptr);
   EXPECT_EQ(reader->read(PartitionId{0}, Offset{0}, 1).error().code, ErrorCode::Unavailable);
-  EXPECT_EQ(reader->fetch(PartitionId{0}, Offset{0}, 1).error().code, ErrorCode::Unavailable);
   log.note_cursors(TopicUid{31}, "g", {});
 }
 

@@ -135,9 +135,9 @@ TEST_F(FaultyDisk, APublishThatFillsTheDiskDoesNotTakeACommitDownWithIt) {
                                   refused.set_value(placed ? ErrorCode::Internal : placed.error().code);
                                 });
   std::promise<bool> applied;
-  harness_->journal().commit(finish(*owner, 1), [&](const Result<CommitAnswer>& answer) {
-    applied.set_value(answer && *answer == CommitAnswer::Applied);
-  });
+  harness_->journal().commit(
+      std::make_shared<const JournalCommit>(finish(*owner, 1)),
+      [&](const Result<CommitAnswer>& answer) { applied.set_value(answer && *answer == CommitAnswer::Applied); });
   std::atomic<int> writes{0};
   vfs_.decide([&](const std::string&, Call call) {
     return call == Call::Write && ++writes == 100 ? Fault::NoSpace : Fault::None;

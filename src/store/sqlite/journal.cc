@@ -63,7 +63,7 @@ Result<LoadedPosition> PositionJournal::load(PositionUid position) {
       WriteKind::Journal, [position](WriteContext& context) { return load_position(context.db, position); });
 }
 
-void PositionJournal::commit(JournalCommit commit, CommitDone done) {
+void PositionJournal::commit(JournalCommitRef commit, CommitDone done) {
   auto prepared = prepare_commit(std::move(commit), cluster_of_);
   auto answer = std::make_shared<CommitAnswer>(CommitAnswer::Applied);  // shared: std::function copies
   WriteRequest request;

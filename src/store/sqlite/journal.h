@@ -20,7 +20,7 @@ class PositionJournal : public Journal {
       : writer_(writer), readers_(readers), outbox_(std::move(outbox)), cluster_of_(std::move(cluster_of)) {}
 
   Result<LoadedPosition> load(PositionUid position) override;
-  void commit(JournalCommit commit, CommitDone done) override;
+  void commit(JournalCommitRef commit, CommitDone done) override;
   Status add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) override;
   Status mark_clean(PositionUid position, OwnerEpoch epoch) override;
   Result<OffsetState> state_of(PositionUid position, PartitionId partition, Offset offset) const override;

@@ -22,7 +22,7 @@ class CommitWork {
       : context_(context),
         db_(context.db),
         prepared_(prepared),
-        commit_(prepared.commit),
+        commit_(*prepared.commit),
         head_(head),
         ledger_(context.db, head.uid) {}
 
@@ -165,7 +165,7 @@ std::string embedded_name(const std::string& topic) {
 // Embedded ones by topic, for they become batches; the others one by one, as they are sent.
 Status encode_publications(PreparedCommit& prepared, const ClusterOf& cluster_of) {
   std::map<std::string, std::size_t> by_topic;
-  for (const auto& publication : prepared.commit.publications) {
+  for (const auto& publication : prepared.commit->publications) {
     ASSIGN_OR_RETURN(auto encoded, encode_messages({publication.message}));
     prepared.bytes += encoded.bytes.size();
     if (const auto cluster = cluster_of(publication.topic); !cluster.empty()) {
@@ -186,10 +186,10 @@ Status encode_publications(PreparedCommit& prepared, const ClusterOf& cluster_of
 
 }  // namespace
 
-Result<std::shared_ptr<const PreparedCommit>> prepare_commit(JournalCommit commit, const ClusterOf& cluster_of) {
+Result<std::shared_ptr<const PreparedCommit>> prepare_commit(JournalCommitRef commit, const ClusterOf& cluster_of) {
   auto prepared = std::make_shared<PreparedCommit>();  // shared: std::function copies
   prepared->commit = std::move(commit);
-  const JournalCommit& given = prepared->commit;
+  const JournalCommit& given = *prepared->commit;
   prepared->bytes = kRowBytes * (1 + given.partitions.size()) + 8 * given.finished.size();
   for (const auto& failure : given.failures) {
     prepared->bytes += failure.results.size();
@@ -204,7 +204,7 @@ Result<std::shared_ptr<const PreparedCommit>> prepare_commit(JournalCommit commi
 }
 
 Result<CommitAnswer> apply_commit(WriteContext& context, const PreparedCommit& prepared) {
-  const JournalCommit& commit = prepared.commit;
+  const JournalCommit& commit = *prepared.commit;
   const auto head = find_position(context.db, commit.position);
   if (!head && head.error().code != ErrorCode::NotFound) return fail(head.error());
   if (!head || head->owner_epoch != commit.owner_epoch)

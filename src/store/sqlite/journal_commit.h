@@ -19,14 +19,14 @@ using ClusterOf = std::function<std::string(const std::string& topic)>;
 
 // A commit with its messages encoded by the caller's thread.
 struct PreparedCommit {
-  JournalCommit commit;
+  JournalCommitRef commit;
   std::vector<std::string> failures;                                  // record of each
   std::vector<std::string> dead_letters;                              // record of each
   std::vector<std::pair<std::string, EncodedMessages>> publications;  // by topic, in order
   std::vector<OutboxRow> outbox;                                      // to other clusters, in order
   std::size_t bytes = 0;
 };
-[[nodiscard]] Result<std::shared_ptr<const PreparedCommit>> prepare_commit(JournalCommit commit,
+[[nodiscard]] Result<std::shared_ptr<const PreparedCommit>> prepare_commit(JournalCommitRef commit,
                                                                            const ClusterOf& cluster_of);
 
 // Checks all of the commit, then writes all of it. Runs in a savepoint of its own; may run again after a rollback.

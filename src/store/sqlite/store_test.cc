@@ -220,7 +220,7 @@ TEST(Store, ACallThatIsNotAnsweredInTimeHasAnUnknownOutcome) {
   std::promise<void> go_on;
   const TopicUid uid = harness.event_log().ensure_topic("orders")->uid;
   std::atomic<bool> first{true};
-  const auto watch = harness.event_log().open_reader(uid, [&] {
+  const auto watch = harness.event_log().open_reader(uid, [&](std::optional<PartitionId>) {
     if (!first.exchange(false)) return;
     blocked.set_value();
     go_on.get_future().get();

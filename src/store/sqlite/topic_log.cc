@@ -128,9 +128,6 @@ class TopicLog::Reader : public TopicReader {
   Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) override {
     return log_.read(topic_, partition, from, max_bytes);
   }
-  Result<ReadResult> fetch(PartitionId partition, Offset offset, std::size_t max_bytes) override {
-    return log_.read(topic_, partition, offset, max_bytes);
-  }
 
  private:
   const TopicLog& log_;
