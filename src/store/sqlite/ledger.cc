@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <optional>
 
 namespace dhub::store {
 namespace {
@@ -20,16 +21,44 @@ bool is_final_state(std::int64_t state) {
   return state > static_cast<std::int64_t>(FinalState::None) && state <= static_cast<std::int64_t>(FinalState::Absent);
 }
 
-// Calls `visit(page, first, end)` for the part of [from, to) on each page, indices within the page.
+tl::unexpected<Error> damaged() {
+  return fail(ErrorCode::Corruption, "A page of the ledger is damaged on the disk; restore the store from a backup.");
+}
+
+#define DHUB_LEDGER_COLUMNS "page, pages, state, states"
+
+// Corruption when it cannot be a row.
+Result<LedgerRow> row_of(const Query& query) {
+  LedgerRow row;
+  row.page = query.integer(0);
+  row.pages = query.integer(1);
+  const bool uniform = query.blob(3).empty();
+  if (row.pages < 1 || (row.pages > 1 && !uniform)) return damaged();
+  ASSIGN_OR_RETURN(row.content, LedgerPage::of_row(query.integer(2), query.blob(3)));
+  if (uniform) row.state = static_cast<FinalState>(query.integer(2));
+  return row;
+}
+
+std::int64_t first_offset(const LedgerRow& row) {
+  return row.page * kPageOffsets;
+}
+
+std::int64_t end_offset(const LedgerRow& row) {
+  return (row.page + row.pages) * kPageOffsets;
+}
+
+// Calls visit(state, first, count) for each stretch of one state, at and past `from`.
 template <typename F>
-Status for_each_page(std::int64_t from, std::int64_t to, F visit) {
-  while (from < to) {
-    const std::int64_t page = page_of(from);
-    const std::int64_t end = std::min(to, (page + 1) * kPageOffsets);
-    RETURN_IF_ERROR(visit(page, index_of(from), index_of(from) + static_cast<std::size_t>(end - from)));
-    from = end;
+void for_each_stretch(const LedgerRow& row, std::int64_t from, F visit) {
+  std::int64_t at = std::max(from, first_offset(row));
+  const std::int64_t end = end_offset(row);
+  if (row.state != FinalState::None && at < end) return visit(row.state, at, end - at);
+  while (at < end) {
+    const FinalState state = row.content.get(index_of(at));
+    const std::int64_t first = at;
+    while (at < end && row.content.get(index_of(at)) == state) ++at;
+    visit(state, first, at - first);
   }
-  return {};
 }
 
 }  // namespace
@@ -51,45 +80,103 @@ Result<LedgerPage> LedgerPage::of_row(std::int64_t state, std::string_view state
     page.fill(static_cast<FinalState>(state));
     return page;
   }
-  if (states.size() != page.nibbles_.size() || state != 0)
-    return fail(ErrorCode::Corruption, "A page of the ledger is damaged on the disk; restore the store from a backup.");
+  if (states.size() != page.nibbles_.size() || state != 0) return damaged();
   std::memcpy(page.nibbles_.data(), states.data(), states.size());
   return page;
 }
 
-Result<LedgerEdit::Entry*> LedgerEdit::entry(PartitionId partition, std::int64_t page) {
-  const Place place{partition.value, page};
-  if (const auto known = pages_.find(place); known != pages_.end()) return &known->second;
-  Entry entry;
-  {
-    Query row = db_.query("SELECT state, states FROM ledger WHERE position_uid=? AND partition=? AND page=?", position_,
-                          partition, page);
-    if (row.next()) {
-      ASSIGN_OR_RETURN(entry.page, LedgerPage::of_row(row.integer(0), row.blob(1)));
-    }
-    RETURN_IF_ERROR(row.status());
+template <typename F>
+Status LedgerEdit::walk(PartitionId partition, std::int64_t from, std::int64_t to, F visit) {
+  while (from < to) {
+    ASSIGN_OR_RETURN(const Part part, part_at(partition, from, to));
+    RETURN_IF_ERROR(visit(part));
+    from = part.to;
   }
-  return &(pages_[place] = entry);
+  return {};
+}
+
+Result<LedgerEdit::Part> LedgerEdit::part_at(PartitionId partition, std::int64_t from, std::int64_t to) {
+  const std::int64_t page = page_of(from);
+  Piece* piece = known(partition, page);
+  if (piece == nullptr) {
+    ASSIGN_OR_RETURN(const auto stored, row_at(partition, page));
+    if (stored) piece = keep(partition, *stored, false);
+  }
+  if (piece == nullptr) {
+    const std::int64_t whole = index_of(from) == 0 ? page_of(to) : page;
+    if (whole - page > 1) {
+      ASSIGN_OR_RETURN(const std::int64_t end, end_of_gap(partition, page, whole));
+      if (end - page > 1) return Part{from, end * kPageOffsets, nullptr};
+    }
+    piece = keep(partition, {page, 1, FinalState::None, {}}, false);
+  }
+  return Part{from, std::min(to, end_offset(piece->row)), piece};
+}
+
+LedgerEdit::Piece* LedgerEdit::known(PartitionId partition, std::int64_t page) {
+  auto after = pieces_.upper_bound({partition.value, page});
+  if (after == pieces_.begin()) return nullptr;
+  auto& [place, piece] = *--after;
+  return place.first == partition.value && page < piece.row.page + piece.row.pages ? &piece : nullptr;
+}
+
+Result<std::optional<LedgerRow>> LedgerEdit::row_at(PartitionId partition, std::int64_t page) {
+  Query query = db_.query("SELECT " DHUB_LEDGER_COLUMNS
+                          " FROM ledger WHERE position_uid=? AND partition=? AND page<=? ORDER BY page DESC LIMIT 1",
+                          position_, partition, page);
+  const bool found = query.next();
+  RETURN_IF_ERROR(query.status());
+  // One that ends before is not looked at: a damaged one is for those who ask about its own offsets.
+  if (!found || (query.integer(1) > 0 && query.integer(0) + query.integer(1) <= page)) return std::nullopt;
+  return row_of(query);
+}
+
+Result<std::int64_t> LedgerEdit::end_of_gap(PartitionId partition, std::int64_t page, std::int64_t end) {
+  const auto next = pieces_.upper_bound({partition.value, page});
+  if (next != pieces_.end() && next->first.first == partition.value) end = std::min(end, next->first.second);
+  Query query =
+      db_.query("SELECT page FROM ledger WHERE position_uid=? AND partition=? AND page>? ORDER BY page LIMIT 1",
+                position_, partition, page);
+  if (query.next()) end = std::min(end, query.integer(0));
+  RETURN_IF_ERROR(query.status());
+  return end;
+}
+
+LedgerEdit::Piece* LedgerEdit::keep(PartitionId partition, LedgerRow row, bool changed) {
+  if (row.pages == 1) row.state = FinalState::None;
+  return &(pieces_[{partition.value, row.page}] = {row, changed});
+}
+
+void LedgerEdit::add_run(PartitionId partition, const Part& gap, FinalState state) {
+  keep(partition, {page_of(gap.from), page_of(gap.to) - page_of(gap.from), state, {}}, true);
 }
 
 Result<FinalState> LedgerEdit::state_of(PartitionId partition, std::int64_t offset) {
-  ASSIGN_OR_RETURN(const Entry* entry_of_offset, entry(partition, page_of(offset)));
-  return entry_of_offset->page.get(index_of(offset));
+  ASSIGN_OR_RETURN(const Part part, part_at(partition, offset, offset + 1));
+  const LedgerRow& row = part.piece->row;
+  return row.state != FinalState::None ? row.state : row.content.get(index_of(offset));
 }
 
 Status LedgerEdit::finish(const FinishedRange& range) {
+  const auto twice = [&range](std::int64_t offset, FinalState before) {
+    return fail(ErrorCode::Corruption,
+                fmt::format("Offset {} of partition {} would be final twice ({}, then {}); nothing was stored.", offset,
+                            range.partition, to_string(before), to_string(range.state)));
+  };
   const std::int64_t to = range.first.value + range.count;
   count(range.state, range.count);
-  return for_each_page(range.first.value, to, [&](std::int64_t number, std::size_t first, std::size_t end) -> Status {
-    ASSIGN_OR_RETURN(Entry * touched, entry(range.partition, number));
-    touched->changed = true;
-    for (std::size_t i = first; i < end; ++i) {
-      if (touched->page.get(i) != FinalState::None)
-        return fail(ErrorCode::Corruption,
-                    fmt::format("Offset {} of partition {} would be final twice ({}, then {}); nothing was stored.",
-                                number * kPageOffsets + static_cast<std::int64_t>(i), range.partition,
-                                to_string(touched->page.get(i)), to_string(range.state)));
-      touched->page.set(i, range.state);
+  return walk(range.partition, range.first.value, to, [&](const Part& part) -> Status {
+    if (part.piece == nullptr) {
+      add_run(range.partition, part, range.state);
+      return {};
+    }
+    LedgerRow& row = part.piece->row;
+    if (row.state != FinalState::None) return twice(part.from, row.state);
+    part.piece->changed = true;
+    for (std::int64_t offset = part.from; offset < part.to; ++offset) {
+      const std::size_t i = index_of(offset);
+      if (row.content.get(i) != FinalState::None) return twice(offset, row.content.get(i));
+      row.content.set(i, range.state);
     }
     return {};
   });
@@ -97,11 +184,13 @@ Status LedgerEdit::finish(const FinishedRange& range) {
 
 Result<std::int64_t> LedgerEdit::first_unfinished(PartitionId partition, std::int64_t from, std::int64_t to) {
   std::int64_t found = to;
-  const Status status = for_each_page(from, to, [&](std::int64_t number, std::size_t first, std::size_t end) -> Status {
+  const Status status = walk(partition, from, to, [&](const Part& part) -> Status {
     if (found != to) return {};
-    ASSIGN_OR_RETURN(const Entry* seen, entry(partition, number));
-    for (std::size_t i = first; i < end && found == to; ++i)
-      if (seen->page.get(i) == FinalState::None) found = number * kPageOffsets + static_cast<std::int64_t>(i);
+    if (part.piece == nullptr) found = part.from;
+    if (part.piece == nullptr || part.piece->row.state != FinalState::None) return {};
+    const LedgerPage& page = part.piece->row.content;
+    for (std::int64_t offset = part.from; offset < part.to && found == to; ++offset)
+      if (page.get(index_of(offset)) == FinalState::None) found = offset;
     return {};
   });
   if (!status) return fail(status.error());
@@ -109,12 +198,19 @@ Result<std::int64_t> LedgerEdit::first_unfinished(PartitionId partition, std::in
 }
 
 Status LedgerEdit::finish_rest(PartitionId partition, std::int64_t from, std::int64_t to, FinalState state) {
-  return for_each_page(from, to, [&](std::int64_t number, std::size_t first, std::size_t end) -> Status {
-    ASSIGN_OR_RETURN(Entry * touched, entry(partition, number));
-    for (std::size_t i = first; i < end; ++i) {
-      if (touched->page.get(i) != FinalState::None) continue;
-      touched->page.set(i, state);
-      touched->changed = true;
+  return walk(partition, from, to, [&](const Part& part) -> Status {
+    if (part.piece == nullptr) {
+      add_run(partition, part, state);
+      count(state, part.to - part.from);
+      return {};
+    }
+    LedgerRow& row = part.piece->row;
+    if (row.state != FinalState::None) return {};
+    for (std::int64_t offset = part.from; offset < part.to; ++offset) {
+      const std::size_t i = index_of(offset);
+      if (row.content.get(i) != FinalState::None) continue;
+      row.content.set(i, state);
+      part.piece->changed = true;
       count(state, 1);
     }
     return {};
@@ -122,45 +218,72 @@ Status LedgerEdit::finish_rest(PartitionId partition, std::int64_t from, std::in
 }
 
 Status LedgerEdit::clear_from(PartitionId partition, std::int64_t from) {
-  std::vector<std::int64_t> numbers;
-  {
-    Query row = db_.query("SELECT page FROM ledger WHERE position_uid=? AND partition=? AND page>=?", position_,
-                          partition, page_of(from));
-    while (row.next()) numbers.push_back(row.integer(0));
-    RETURN_IF_ERROR(row.status());
-  }
-  for (const std::int64_t number : numbers) {
-    ASSIGN_OR_RETURN(Entry * touched, entry(partition, number));
-    touched->changed = true;
-    for (std::size_t i = number == page_of(from) ? index_of(from) : 0; i < kPageOffsets; ++i) {
-      if (touched->page.get(i) == FinalState::None) continue;
-      count(touched->page.get(i), -1);
-      touched->page.set(i, FinalState::None);
-    }
-  }
+  RETURN_IF_ERROR(store());
+  const std::int64_t page = page_of(from);
+  ASSIGN_OR_RETURN(const auto cut, row_at(partition, page));
+  const std::int64_t first = cut ? cut->page : page;
+  RETURN_IF_ERROR(count_back(partition, first, from));
+  RETURN_IF_ERROR(
+      db_.run("DELETE FROM ledger WHERE position_uid=? AND partition=? AND page>=?", position_, partition, first));
+  if (!cut) return {};
+  LedgerRow before = *cut;
+  before.pages = page - cut->page;
+  if (before.pages > 0) keep(partition, before, true);
+  LedgerRow edge{page, 1, FinalState::None, {}};
+  for (std::size_t i = 0; i < index_of(from); ++i) edge.content.set(i, cut->content.get(i));
+  keep(partition, edge, true);
   return {};
 }
 
-Status LedgerEdit::store() {
-  const LedgerPage empty;
-  for (auto& [place, entry_of_place] : pages_) {
-    if (!entry_of_place.changed) continue;
-    const auto& [partition, number] = place;
-    const LedgerPage& page = entry_of_place.page;
-    const FinalState uniform = page.uniform();
-    if (page.bytes() == empty.bytes())
-      RETURN_IF_ERROR(
-          db_.run("DELETE FROM ledger WHERE position_uid=? AND partition=? AND page=?", position_, partition, number));
-    else if (uniform != FinalState::None)
-      RETURN_IF_ERROR(
-          db_.run("INSERT OR REPLACE INTO ledger (position_uid, partition, page, state, states) VALUES (?,?,?,?,NULL)",
-                  position_, partition, number, uniform));
-    else
-      RETURN_IF_ERROR(
-          db_.run("INSERT OR REPLACE INTO ledger (position_uid, partition, page, state, states) VALUES (?,?,?,0,?)",
-                  position_, partition, number, Blob{page.bytes()}));
-    entry_of_place.changed = false;
+// Row by row, for there may be many: every dead letter has its page.
+Status LedgerEdit::count_back(PartitionId partition, std::int64_t first_page, std::int64_t from) {
+  Query query = db_.query("SELECT " DHUB_LEDGER_COLUMNS " FROM ledger WHERE position_uid=? AND partition=? AND page>=?",
+                          position_, partition, first_page);
+  while (query.next()) {
+    ASSIGN_OR_RETURN(const LedgerRow row, row_of(query));
+    for_each_stretch(row, from, [this](FinalState state, std::int64_t, std::int64_t n) {
+      if (state != FinalState::None) count(state, -n);
+    });
   }
+  return query.status();
+}
+
+Status LedgerEdit::store_piece(PartitionId partition, const LedgerRow& row) {
+  const FinalState uniform = row.pages > 1 ? row.state : row.content.uniform();
+  if (uniform != FinalState::None) return store_run(partition, {row.page, row.pages, uniform, {}});
+  if (row.content.bytes() == LedgerPage().bytes())
+    return db_.run("DELETE FROM ledger WHERE position_uid=? AND partition=? AND page=?", position_, partition,
+                   row.page);
+  return db_.run(
+      "INSERT OR REPLACE INTO ledger (position_uid, partition, page, state, states, pages) VALUES (?,?,?,0,?,1)",
+      position_, partition, row.page, Blob{row.content.bytes()});
+}
+
+// Joined with a neighbour in the same state: a row says where the outcome changes.
+Status LedgerEdit::store_run(PartitionId partition, LedgerRow run) {
+  RETURN_IF_ERROR(
+      db_.run("DELETE FROM ledger WHERE position_uid=? AND partition=? AND page=?", position_, partition, run.page));
+  const std::int64_t end = run.page + run.pages;
+  for (const std::int64_t beside : {run.page - 1, end}) {
+    if (beside < 0) continue;
+    const auto stored = row_at(partition, beside);
+    if (!stored && stored.error().code != ErrorCode::Corruption) return fail(stored.error());
+    if (!stored || !*stored || (*stored)->state != run.state) continue;  // a damaged neighbour is none
+    const LedgerRow& row = **stored;
+    RETURN_IF_ERROR(
+        db_.run("DELETE FROM ledger WHERE position_uid=? AND partition=? AND page=?", position_, partition, row.page));
+    run.page = std::min(run.page, row.page);
+    run.pages += row.pages;
+  }
+  return db_.run(
+      "INSERT OR REPLACE INTO ledger (position_uid, partition, page, state, states, pages) VALUES (?,?,?,?,NULL,?)",
+      position_, partition, run.page, run.state, run.pages);
+}
+
+Status LedgerEdit::store() {
+  for (const auto& [place, piece] : pieces_)
+    if (piece.changed) RETURN_IF_ERROR(store_piece(PartitionId{place.first}, piece.row));
+  pieces_.clear();
   const auto n = [this](FinalState state) { return counts_[static_cast<std::size_t>(state)]; };
   const bool nothing = std::all_of(counts_.begin(), counts_.end(), [](std::int64_t c) { return c == 0; });
   if (nothing) return {};
@@ -181,26 +304,27 @@ Result<FinalState> ledger_state(Connection& db, PositionUid position, PartitionI
 Result<std::vector<FinishedRange>> finished_from(Connection& db, PositionUid position, PartitionId partition,
                                                  Offset from) {
   std::vector<FinishedRange> ranges;
-  Query row = db.query(
-      "SELECT page, state, states FROM ledger WHERE position_uid=? AND partition=? AND page>=? "
-      "ORDER BY page",
-      position, partition, page_of(from.value));
-  while (row.next()) {
-    ASSIGN_OR_RETURN(const LedgerPage page, LedgerPage::of_row(row.integer(1), row.blob(2)));
-    const std::int64_t base = row.integer(0) * kPageOffsets;
-    for (std::size_t i = 0; i < kPageOffsets; ++i) {
-      const std::int64_t offset = base + static_cast<std::int64_t>(i);
-      const FinalState state = page.get(i);
-      if (offset < from.value || state == FinalState::None) continue;
-      const bool continues =
-          !ranges.empty() && ranges.back().state == state && ranges.back().first.value + ranges.back().count == offset;
-      if (continues)
-        ++ranges.back().count;
+  // A run may begin long before.
+  Query query =
+      db.query("SELECT " DHUB_LEDGER_COLUMNS
+               " FROM ledger WHERE position_uid=?1 AND partition=?2 AND page>=coalesce((SELECT max(page) FROM "
+               "ledger WHERE position_uid=?1 AND partition=?2 AND page<=?3), ?3) ORDER BY page",
+               position, partition, page_of(from.value));
+  while (query.next()) {
+    // One that ends before is not looked at, see row_at().
+    if (query.integer(1) > 0 && query.integer(0) + query.integer(1) <= page_of(from.value)) continue;
+    ASSIGN_OR_RETURN(const LedgerRow row, row_of(query));
+    for_each_stretch(row, from.value, [&](FinalState state, std::int64_t first, std::int64_t n) {
+      if (state == FinalState::None) return;
+      const bool joins =
+          !ranges.empty() && ranges.back().state == state && ranges.back().first.value + ranges.back().count == first;
+      if (joins)
+        ranges.back().count += n;
       else
-        ranges.push_back({partition, Offset{offset}, 1, state});
-    }
+        ranges.push_back({partition, Offset{first}, n, state});
+    });
   }
-  RETURN_IF_ERROR(row.status());
+  RETURN_IF_ERROR(query.status());
   return ranges;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -39,8 +40,18 @@ class LedgerPage {
   std::array<std::uint8_t, kPageOffsets / 2> nibbles_{};
 };
 
-// Changes to the ledger of one position within one transaction: pages are read once and written once. Keeps count of
-// what it adds and takes away.
+// A row of the table: one page, or a run of whole pages in one state. A run is what keeps a seek over all there is, or
+// a log that lost its beginning, as small as it sounds.
+struct LedgerRow {
+  std::int64_t page = 0;  // the first one
+  std::int64_t pages = 1;
+  FinalState state = FinalState::None;  // of every offset; None: `content` has them
+  LedgerPage content;                   // of a single page
+};
+
+// Changes to the ledger of one position within one transaction: rows are read once and written once, and their number
+// depends on how often the outcome changes, not on how many offsets there are. Keeps count of what it adds and takes
+// away.
 class LedgerEdit {
  public:
   LedgerEdit(Connection& db, PositionUid position) : db_(db), position_(position) {}
@@ -52,24 +63,44 @@ class LedgerEdit {
   Result<std::int64_t> first_unfinished(PartitionId partition, std::int64_t from, std::int64_t to);
   // Gives every unfinished offset of [from, to) this state.
   Status finish_rest(PartitionId partition, std::int64_t from, std::int64_t to, FinalState state);
-  // Takes back every state at and past `from`.
+  // Takes back every state at and past `from`. Stores what was changed before.
   Status clear_from(PartitionId partition, std::int64_t from);
 
-  // Writes the pages and the counts of the position.
+  // Writes the rows and the counts of the position.
   Status store();
 
  private:
-  using Place = std::pair<std::int32_t, std::int64_t>;  // partition, page
-  struct Entry {
-    LedgerPage page;
+  using Place = std::pair<std::int32_t, std::int64_t>;  // partition, first page
+  struct Piece {
+    LedgerRow row;  // a single page has its states in `content`, whatever they are
     bool changed = false;
   };
-  Result<Entry*> entry(PartitionId partition, std::int64_t page);
+  using Pieces = std::map<Place, Piece>;
+  // The offsets [from, to) of one piece; without one: whole pages that have no row.
+  struct Part {
+    std::int64_t from = 0;
+    std::int64_t to = 0;
+    Piece* piece = nullptr;
+  };
+
+  // Calls visit(Part) for one part after the other of [from, to).
+  template <typename F>
+  Status walk(PartitionId partition, std::int64_t from, std::int64_t to, F visit);
+  Result<Part> part_at(PartitionId partition, std::int64_t from, std::int64_t to);
+  Piece* known(PartitionId partition, std::int64_t page);
+  Result<std::optional<LedgerRow>> row_at(PartitionId partition, std::int64_t page);
+  // The end of the pages from `page` on, at most `end`, of which nothing is known and nothing stored.
+  Result<std::int64_t> end_of_gap(PartitionId partition, std::int64_t page, std::int64_t end);
+  Piece* keep(PartitionId partition, LedgerRow row, bool changed);
+  void add_run(PartitionId partition, const Part& gap, FinalState state);
+  Status count_back(PartitionId partition, std::int64_t first_page, std::int64_t from);
+  Status store_piece(PartitionId partition, const LedgerRow& row);
+  Status store_run(PartitionId partition, LedgerRow run);
   void count(FinalState state, std::int64_t n) { counts_[static_cast<std::size_t>(state)] += n; }
 
   Connection& db_;
   const PositionUid position_;
-  std::map<Place, Entry> pages_;
+  Pieces pieces_;  // never one over another
   std::array<std::int64_t, 16> counts_{};
 };
 

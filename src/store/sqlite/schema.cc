@@ -208,6 +208,7 @@ constexpr const char* kStoreUpgrades[] = {
     "ALTER TABLE topics ADD COLUMN identity TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE ledger ADD COLUMN pages INTEGER NOT NULL DEFAULT 1;"
     "DROP INDEX topics_by_name;" DHUB_VERSION_2,
+    "",  // rows of the ledger may stand for many pages, which older programs do not look for
 };
 static_assert(std::size(kStoreUpgrades) == kStoreVersion - 1);
 

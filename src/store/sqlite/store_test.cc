@@ -87,7 +87,7 @@ TEST(Store, AStoreOfANewerProgramIsRefusedAndLeftAsItIs) {
   const auto opened = Store::open(harness.options());
   ASSERT_EQ(code_of(opened), ErrorCode::Unsupported);
   EXPECT_NE(opened.error().message.find("99"), std::string::npos);
-  edit(harness, "PRAGMA user_version=2");
+  edit(harness, "PRAGMA user_version=3");
   harness.open();
   EXPECT_EQ(read_all(harness.event_log(), harness.event_log().topic("orders")->uid).size(), 1U);
 }
