@@ -21,7 +21,8 @@ struct PublishRequest {
   std::string idempotency_key;  // empty: none. Remembered for 24 h; the first placements are answered again.
   bool create_topic = true;     // make the topic (1 partition, default retention) when there is none
 };
-// Called once, on a thread of the log; must be quick and must not call back into the log.
+// Called once, on a thread of the log, or within publish() when it is turned away; must be quick and must not call back
+// into the log.
 using PublishDone = Answer<std::vector<Placement>>;
 
 // Offsets are not dense in every log, so a read says how far it got, which may be past the last record.

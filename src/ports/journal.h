@@ -66,8 +66,9 @@ enum class CommitAnswer {
   Applied,
   Already,  // this number was applied before (an answer was lost): as good as Applied
 };
-// Called once, on a thread of the journal; must be quick. Error codes: Fenced (a newer owner or pass: stop at once),
-// StorageFull or Unavailable (not applied: send the same commit, with the same number and content, again).
+// Called once, on a thread of the journal, or within commit() when it is turned away; must be quick. Error codes:
+// Fenced (a newer owner or pass: stop at once), StorageFull or Unavailable (not applied: send the same commit, with the
+// same number and content, again).
 using CommitDone = Answer<CommitAnswer>;
 
 struct LoadedPartition {

@@ -31,7 +31,7 @@ class Outbox {
   virtual Result<std::vector<OutboxEntry>> pending(const std::string& topic, std::int64_t after, std::size_t limit,
                                                    std::size_t bytes) const = 0;
   // They are where they belong: all up to and including `number`. Never blocks. `done` is called once, on a thread of
-  // the store, when it is durable; when it fails they are sent again.
+  // the store, when it is durable, or within remove() when it is turned away; when it fails they are sent again.
   virtual void remove(const std::string& topic, std::int64_t number, Answer<void> done) = 0;
   // Entries that wait, and the age of the oldest commit among them, told for the metrics.
   struct Backlog {

@@ -26,25 +26,24 @@ Writer::Writer(std::unique_ptr<Connection> db, WriterOptions options)
 }
 
 void Writer::submit(WriteRequest request) {
-  {
-    std::lock_guard lock(mutex_);
-    if (!stopping_) {
-      Lane& lane = request.kind == WriteKind::Journal ? journal_ : others_;
-      const bool full = lane.requests.size() >= options_.most_requests ||
-                        (!lane.requests.empty() && lane.bytes + request.bytes > options_.most_bytes);
-      if (full) {
-        ++counters_.refused;
-        request.apply = nullptr;
-        refused_.push_back(std::move(request));
-      } else {
-        lane.bytes += request.bytes;
-        lane.requests.push_back(std::move(request));
-      }
-      wake_.notify_one();
-      return;
-    }
+  // Outside the lock, and now: a refusal that waited for its turn would hold what was refused.
+  if (const Status queued = queue(request); !queued) request.answer(queued);
+}
+
+Status Writer::queue(WriteRequest& request) {
+  std::lock_guard lock(mutex_);
+  if (stopping_) return fail(ErrorCode::Cancelled, "The server is stopping.");
+  Lane& lane = request.kind == WriteKind::Journal ? journal_ : others_;
+  const bool full = lane.requests.size() >= options_.most_requests ||
+                    (!lane.requests.empty() && lane.bytes + request.bytes > options_.most_bytes);
+  if (full) {
+    ++counters_.refused;
+    return fail(ErrorCode::Unavailable, "The store has too much to write at the moment; try again.");
   }
-  request.answer(fail(ErrorCode::Cancelled, "The server is stopping."));
+  lane.bytes += request.bytes;
+  lane.requests.push_back(std::move(request));
+  wake_.notify_one();
+  return {};
 }
 
 void Writer::stop() {
@@ -70,7 +69,6 @@ void Writer::loop() {
   writing_thread_ = std::this_thread::get_id();
   while (wait_for_work()) {
     run_group();
-    answer_refused();
     checkpoint_if_due();
     clean_up_if_due();
   }
@@ -78,11 +76,9 @@ void Writer::loop() {
 
 bool Writer::wait_for_work() {
   std::unique_lock lock(mutex_);
-  const auto ready = [this] {
-    return stopping_ || !journal_.requests.empty() || !others_.requests.empty() || !refused_.empty();
-  };
-  wake_.wait_until(lock, next_clean_up_, ready);
-  return !stopping_ || !journal_.requests.empty() || !others_.requests.empty() || !refused_.empty();
+  const auto any = [this] { return !journal_.requests.empty() || !others_.requests.empty(); };
+  wake_.wait_until(lock, next_clean_up_, [&] { return stopping_ || any(); });
+  return !stopping_ || any();
 }
 
 std::optional<WriteRequest> Writer::pop(Lane& lane) {
@@ -217,16 +213,6 @@ void Writer::retry_journal(Group& group) {
   if (status) return;
   for (auto& done : group)
     if (done.status) done.status = fail(status.error());
-}
-
-void Writer::answer_refused() {
-  std::vector<WriteRequest> refused;
-  {
-    std::lock_guard lock(mutex_);
-    refused.swap(refused_);
-  }
-  for (auto& request : refused)
-    request.answer(fail(ErrorCode::Unavailable, "The store has too much to write at the moment; try again."));
 }
 
 void Writer::clean_up_if_due() {

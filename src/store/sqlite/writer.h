@@ -44,7 +44,7 @@ struct WriteRequest {
   std::size_t bytes = 0;
   // May be called again after its transaction was rolled back; an error undoes this request alone.
   std::function<Status(WriteContext&)> apply;
-  // Once, on the writer's thread, after the transaction is durable.
+  // Once: on the writer's thread after the transaction is durable, or on the caller's when the request is turned away.
   std::function<void(const Status&)> answer;
 };
 
@@ -83,10 +83,10 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  // Never blocks. Over the bounds the answer is Unavailable, after stop() Cancelled (then on the caller's thread).
+  // Never blocks. Over the bounds the answer is Unavailable, after stop() Cancelled, both at once.
   void submit(WriteRequest request);
 
-  // Submits `work`, which answers a Result<T>; `done` is called once, on the writer's thread.
+  // Submits `work`, which answers a Result<T>; `done` is called once, as `answer` above.
   template <typename T, typename F>
   void ask(WriteKind kind, F work, Answer<T> done);
   // Submits and waits for the result, at most `longest_wait`: then it is OutcomeUnknown and may still be done, so
@@ -114,6 +114,8 @@ class Writer {
     std::size_t bytes = 0;
   };
 
+  // Why it is turned away; taken (moved from) otherwise.
+  Status queue(WriteRequest& request);
   void loop();
   bool wait_for_work();
   void run_group();
@@ -128,7 +130,6 @@ class Writer {
   void give_up_transaction();
   // After a full disk: the commits of the journal once more, without what came with them.
   void retry_journal(Group& group);
-  void answer_refused();
   void clean_up_if_due();
   void checkpoint_if_due();
   void die(const std::string& why);
@@ -144,7 +145,6 @@ class Writer {
   std::condition_variable wake_;
   Lane journal_;
   Lane others_;
-  std::vector<WriteRequest> refused_;  // waiting for their answer only; their content is gone
   WriterCounters counters_;
   bool stopping_ = false;
 
