@@ -10,6 +10,9 @@ namespace {
 
 constexpr Duration kRound = std::chrono::seconds(1);
 constexpr std::size_t kMostGroups = 10'000;  // that wait to be told; a group is its pipeline's, so there is an end
+// Publishes to topics that nobody has looked up: each question may take seconds while brokers are away.
+constexpr std::size_t kMostTasks = 1000;
+constexpr std::size_t kMostTaskBytes = 64U << 20;
 constexpr Duration kTelling = std::chrono::seconds(2);  // groups whose brokers do not answer, in one round
 
 }  // namespace
@@ -35,14 +38,38 @@ void Inspector::stop() {
 void Inspector::look_at(TopicUid uid) {
   std::lock_guard lock(mutex_);
   urgent_ = true;
-  waiting_.push_back(uid);
+  waiting_.insert(uid);
   wake_.notify_one();
 }
 
-void Inspector::run(std::function<void()> task) {
+void Inspector::run(std::size_t bytes, Task task) {
+  Waiting waiting{bytes, std::move(task)};
+  if (const Status queued = queue(waiting); !queued) waiting.task(queued);
+}
+
+Status Inspector::queue(Waiting& task) {
   std::lock_guard lock(mutex_);
+  if (stopped_) return fail(ErrorCode::Cancelled, "The server is stopping; publish again when it is back.");
+  const bool full = held_tasks_ >= kMostTasks || (held_tasks_ > 0 && held_bytes_ + task.bytes > kMostTaskBytes);
+  if (full)
+    return fail(ErrorCode::Unavailable,
+                fmt::format("Too many requests wait for the Kafka cluster '{}'; try again in a moment.", cluster_));
+  ++held_tasks_;
+  held_bytes_ += task.bytes;
   tasks_.push_back(std::move(task));
   wake_.notify_one();
+  return {};
+}
+
+void Inspector::do_tasks(std::deque<Waiting> tasks) {
+  while (!tasks.empty()) {
+    tasks.front().task(Status());
+    const std::size_t bytes = tasks.front().bytes;
+    tasks.pop_front();  // what it held goes before another may come
+    std::lock_guard lock(mutex_);
+    --held_tasks_;
+    held_bytes_ -= bytes;
+  }
 }
 
 void Inspector::note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) {
@@ -55,8 +82,8 @@ void Inspector::note_cursors(TopicUid topic, const std::string& group, const std
 void Inspector::loop(const std::stop_token& token) {
   Instant next = read_clocks().mono;
   while (!token.stop_requested()) {
-    std::vector<std::function<void()>> tasks;
-    std::vector<TopicUid> waiting;
+    std::deque<Waiting> tasks;
+    std::set<TopicUid> waiting;
     bool round = false;
     {
       std::unique_lock lock(mutex_);
@@ -66,7 +93,7 @@ void Inspector::loop(const std::stop_token& token) {
       round = std::exchange(urgent_, false) || read_clocks().mono >= next;
       if (round) waiting.swap(waiting_);
     }
-    for (const auto& task : tasks) task();
+    do_tasks(std::move(tasks));
     if (!round || token.stop_requested()) continue;
     if (round_task_) round_task_();
     inspect();
@@ -75,8 +102,13 @@ void Inspector::loop(const std::stop_token& token) {
     next = read_clocks().mono + kRound;
   }
   tell_groups();
-  // Somebody waits for their answers.
-  for (const auto& task : tasks_) task();
+  std::deque<Waiting> left;
+  {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    left.swap(tasks_);
+  }
+  do_tasks(std::move(left));  // somebody waits for their answers
 }
 
 void Inspector::inspect() {

@@ -3,10 +3,12 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,12 +40,20 @@ class Inspector {
   void look_at(TopicUid uid);
   // The number of the latest round that has begun; what it finds may be from before this call.
   [[nodiscard]] std::uint64_t rounds_begun() const { return rounds_; }
-  // Somewhen soon, on the inspector's thread. Dropped after stop().
-  void run(std::function<void()> task);
+  // Called once: soon, on the inspector's thread, or at once with the reason why not. `bytes`: what it holds meanwhile.
+  using Task = std::function<void(const Status&)>;
+  void run(std::size_t bytes, Task task);
   // Dropped when another topic has the name by then.
   void note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors);
 
  private:
+  struct Waiting {
+    std::size_t bytes = 0;
+    Task task;
+  };
+  // Why it may not wait; taken otherwise.
+  Status queue(Waiting& task);
+  void do_tasks(std::deque<Waiting> tasks);
   void loop(const std::stop_token& token);
   void inspect();
   void inspect_topics(const std::vector<ForeignTopic>& topics, std::uint64_t round);
@@ -69,8 +79,11 @@ class Inspector {
   std::mutex mutex_;
   std::condition_variable_any wake_;
   bool urgent_ = false;
-  std::vector<TopicUid> waiting_;  // for the round that is asked for
-  std::vector<std::function<void()>> tasks_;
+  std::set<TopicUid> waiting_;  // for the round that is asked for
+  std::deque<Waiting> tasks_;
+  std::size_t held_tasks_ = 0;  // with those that were taken from the queue and are not done yet
+  std::size_t held_bytes_ = 0;
+  bool stopped_ = false;
   std::map<GroupKey, Cursors> cursors_;  // to be told
   std::atomic<std::uint64_t> rounds_ = 0;
   std::jthread thread_;

@@ -36,6 +36,17 @@ HandleEvents events_of(Logger& logger, const std::string& cluster) {
   return events;
 }
 
+// What they take in memory, about.
+std::size_t bytes_of(const std::vector<Message>& messages) {
+  std::size_t bytes = 0;
+  for (const auto& message : messages) {
+    bytes += sizeof(Message) + (message.key ? message.key->size() : 0) + (message.value ? message.value->size() : 0);
+    for (const auto& header : message.headers)
+      bytes += sizeof(Header) + header.name.size() + (header.value ? header.value->size() : 0);
+  }
+  return bytes;
+}
+
 Topic to_topic(const TopicView& view, const std::string& cluster) {
   Topic topic;
   topic.uid = view.uid;
@@ -262,8 +273,10 @@ void KafkaLog::publish(PublishRequest request, PublishDone done) {
   if (view && (!view->error || view->error->code == ErrorCode::Unavailable))
     return parts_->producer.publish(request.topic, request.messages, std::move(done));
   // Whether the topic is there has to be asked first: a producer would wait for it until it gives up.
-  parts_->inspector.run([parts = parts_.get(), request = std::move(request), done = std::move(done)] {
-    if (const Status there = parts->ask_for(request.topic); !there) return done(fail(there.error()));
+  const std::size_t bytes = bytes_of(request.messages);
+  parts_->inspector.run(bytes, [parts = parts_.get(), request = std::move(request), done](const Status& turn) {
+    const Status there = turn ? parts->ask_for(request.topic) : turn;
+    if (!there) return done(fail(there.error()));
     parts->producer.publish(request.topic, request.messages, done);
   });
 }
