@@ -76,28 +76,21 @@ void Histogram::observe(double seconds) {
   sum_.fetch_add(seconds, std::memory_order_relaxed);
 }
 
-// All series of one name. `shown` is false after forget(); asking for the series again shows the same object, so that
-// making and deleting the same thing over and over does not grow the registry.
+// All series of one name.
 struct Metrics::Family {
   using Metric = std::variant<std::unique_ptr<Counter>, std::unique_ptr<Gauge>, std::unique_ptr<Histogram>>;
-  struct Series {
-    Metric metric;
-    bool shown = true;
-  };
-
   std::string help;
   std::string_view type;
-  std::map<Labels, Series> series;
+  std::map<Labels, Metric> series;
 
   template <typename T, typename Make>
   T& find_or_make(const Labels& labels, const Make& make) {
     auto found = series.find(labels);
     if (found == series.end()) {
       for (const auto& [label, value] : labels) CHECK(is_name(label) && label != "le");
-      found = series.emplace(labels, Series{make(), true}).first;
+      found = series.emplace(labels, make()).first;
     }
-    found->second.shown = true;
-    return *std::get<std::unique_ptr<T>>(found->second.metric);
+    return *std::get<std::unique_ptr<T>>(found->second);
   }
 
   template <typename T, typename Make>
@@ -137,14 +130,13 @@ std::string Metrics::render() const {
     std::string out;
     for (const auto& [name, family] : families) {
       std::string lines;
-      for (const auto& [labels, series] : family->series) {
-        if (!series.shown) continue;
-        if (const auto* counter = std::get_if<std::unique_ptr<Counter>>(&series.metric)) {
+      for (const auto& [labels, metric] : family->series) {
+        if (const auto* counter = std::get_if<std::unique_ptr<Counter>>(&metric)) {
           lines += fmt::format("{}{} {}\n", name, label_text(labels), (*counter)->value());
-        } else if (const auto* gauge = std::get_if<std::unique_ptr<Gauge>>(&series.metric)) {
+        } else if (const auto* gauge = std::get_if<std::unique_ptr<Gauge>>(&metric)) {
           lines += fmt::format("{}{} {}\n", name, label_text(labels), number((*gauge)->value()));
         } else {
-          const Histogram& histogram = *std::get<std::unique_ptr<Histogram>>(series.metric);
+          const Histogram& histogram = *std::get<std::unique_ptr<Histogram>>(metric);
           std::vector<std::uint64_t> counts;
           for (const auto& count : histogram.counts_) counts.push_back(count.load(std::memory_order_relaxed));
           render_histogram(name, labels, histogram.bounds_, counts, histogram.sum_.load(std::memory_order_relaxed),
@@ -173,13 +165,28 @@ Histogram& Metrics::histogram(const std::string& name, const std::string& help, 
                                 [] { return std::make_unique<Histogram>(default_bounds()); });
 }
 
-void Metrics::forget(const std::string& label, const std::string& value) {
+Metrics::Hold::Hold(Metrics& metrics, std::string label, std::string value)
+    : metrics_(metrics), held_(std::move(label), std::move(value)) {
+  metrics_.held_.with([&](auto& held) { ++held[held_]; });
+}
+
+// Under the lock of what is held, so that whoever holds it anew finds all of it or nothing.
+Metrics::Hold::~Hold() {
+  metrics_.held_.with([&](auto& held) {
+    const auto times = held.find(held_);
+    if (--times->second > 0) return;
+    held.erase(times);
+    metrics_.remove(held_);
+  });
+}
+
+void Metrics::remove(const std::pair<std::string, std::string>& label) {
   families_.with([&](auto& families) {
     for (auto& [name, family] : families)
-      for (auto& [labels, series] : family->series) {
-        const auto found = labels.find(label);
-        if (found != labels.end() && found->second == value) series.shown = false;
-      }
+      std::erase_if(family->series, [&](const auto& series) {
+        const auto found = series.first.find(label.first);
+        return found != series.first.end() && found->second == label.second;
+      });
   });
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/guarded.h"
@@ -48,9 +49,9 @@ class Histogram {
 
 using Labels = std::map<std::string, std::string>;
 
-// The numbers of one server process, rendered as Prometheus text (0.0.4). Thread-safe. Metric objects live as long as
-// the registry; the same name and labels answer the same object. Label values must come from a bounded set; `forget`
-// removes the series of something that was deleted (their objects stay valid and are no longer shown).
+// The numbers of one server process, rendered as Prometheus text (0.0.4). Thread-safe. The same name and labels answer
+// the same object, which lives as long as the registry, or as long as a label of it is held. Label values must come
+// from a bounded set, or be held.
 class Metrics {
  public:
   Metrics() = default;
@@ -60,13 +61,28 @@ class Metrics {
   Counter& counter(const std::string& name, const std::string& help, const Labels& labels = {});
   Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {});
   Histogram& histogram(const std::string& name, const std::string& help, const Labels& labels = {});
-  void forget(const std::string& label, const std::string& value);
+
+  // Something that comes and goes: its series end with the last who holds them, references to them too.
+  class Hold {
+   public:
+    Hold(Metrics& metrics, std::string label, std::string value);
+    ~Hold();
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    Metrics& metrics_;
+    const std::pair<std::string, std::string> held_;
+  };
 
   [[nodiscard]] std::string render() const;
 
  private:
   struct Family;
-  Guarded<std::map<std::string, std::shared_ptr<Family>>> families_;  // shared: incomplete type here
+  void remove(const std::pair<std::string, std::string>& label);
+
+  Guarded<std::map<std::pair<std::string, std::string>, std::size_t>> held_;  // how often each label is
+  Guarded<std::map<std::string, std::shared_ptr<Family>>> families_;          // shared: incomplete type here
 };
 
 }  // namespace dhub

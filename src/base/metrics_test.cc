@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <memory>
 #include <thread>
 
 namespace dhub {
@@ -55,23 +56,20 @@ TEST(Metrics, TheSameNameAndLabelsAreTheSameObject) {
   EXPECT_NE(&first, &metrics.counter("dhub_a_total", "Things.", {{"k", "w"}}));
 }
 
-TEST(Metrics, ForgottenSeriesAreNotShownButStayValid) {
+TEST(Metrics, SeriesEndWithTheLastWhoHoldsTheirLabel) {
   Metrics metrics;
-  auto& gone = metrics.counter("dhub_a_total", "Things.", {{"pipeline", "p"}});
   metrics.counter("dhub_a_total", "Things.", {{"pipeline", "q"}}).add();
-  metrics.forget("pipeline", "p");
-  gone.add();
-  EXPECT_EQ(metrics.render().find("\"p\""), std::string::npos);
-  EXPECT_NE(metrics.render().find("\"q\""), std::string::npos);
-  EXPECT_EQ(&gone, &metrics.counter("dhub_a_total", "Things.", {{"pipeline", "p"}}));
-  EXPECT_NE(metrics.render().find("dhub_a_total{pipeline=\"p\"} 1\n"), std::string::npos);
-}
-
-TEST(Metrics, AFamilyWithNothingToShowIsLeftOut) {
-  Metrics metrics;
-  metrics.gauge("dhub_size_bytes", "Bytes.", {{"k", "v"}});
-  metrics.forget("k", "v");
-  EXPECT_EQ(metrics.render(), "");
+  const std::string without = metrics.render();
+  auto first = std::make_unique<Metrics::Hold>(metrics, "pipeline", "p");
+  metrics.counter("dhub_a_total", "Things.", {{"pipeline", "p"}, {"state", "done"}}).add();
+  metrics.gauge("dhub_size_bytes", "Bytes.", {{"pipeline", "p"}}).set(7);
+  auto second = std::make_unique<Metrics::Hold>(metrics, "pipeline", "p");
+  first.reset();
+  EXPECT_NE(metrics.render().find("dhub_size_bytes{pipeline=\"p\"} 7\n"), std::string::npos);
+  second.reset();
+  EXPECT_EQ(metrics.render(), without) << "a family with nothing to show is left out too";
+  const Metrics::Hold again(metrics, "pipeline", "p");
+  EXPECT_EQ(metrics.counter("dhub_a_total", "Things.", {{"pipeline", "p"}, {"state", "done"}}).value(), 0U);
 }
 
 TEST(Metrics, HostileLabelValuesCannotForgeALine) {

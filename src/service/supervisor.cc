@@ -225,6 +225,8 @@ Result<StartTrigger> Supervisor::start_request(const StartPlan& plan, bool seek)
 void Supervisor::replace(TriggerSpec spec, bool seek) {
   const PipelineUid pipeline = spec.trigger.pipeline;
   Place& place = places_[pipeline];
+  if (!place.metrics)
+    place.metrics = std::make_unique<Metrics::Hold>(world_.metrics, "pipeline", spec.trigger.pipeline_id);
   place.error.reset();
   place.retry_delay = Duration::zero();
   world_.scheduler.cancel(std::exchange(place.retry, Scheduler::TimerId::None));

@@ -59,6 +59,7 @@ class Supervisor final : public Triggers {
  private:
   // One pipeline's place: what runs now, and what is to run when that has ended.
   struct Place {
+    std::unique_ptr<Metrics::Hold> metrics;  // they end with the trigger, not with each subscription of it
     std::unique_ptr<Subscription> current;
     std::optional<TriggerSpec> next;
     std::optional<Error> error;  // why it does not run though it is meant to

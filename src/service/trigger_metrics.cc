@@ -16,7 +16,8 @@ void add_difference(Counter& counter, std::int64_t now, std::int64_t before) {
 }  // namespace
 
 TriggerMetrics::TriggerMetrics(Metrics& metrics, const std::string& pipeline_id)
-    : succeeded_(finished(metrics, pipeline_id, "succeeded")),
+    : hold_(metrics, "pipeline", pipeline_id),
+      succeeded_(finished(metrics, pipeline_id, "succeeded")),
       filtered_(finished(metrics, pipeline_id, "filtered")),
       dead_lettered_(finished(metrics, pipeline_id, "dead_lettered")),
       expired_(finished(metrics, pipeline_id, "expired")),

@@ -9,7 +9,7 @@
 
 namespace dhub::service {
 
-// The numbers that one trigger shows at /metrics.
+// The numbers that one trigger shows at /metrics, while it is started.
 class TriggerMetrics {
  public:
   TriggerMetrics(Metrics& metrics, const std::string& pipeline_id);
@@ -24,6 +24,7 @@ class TriggerMetrics {
   void count_seek() { seeks_.add(); }
 
  private:
+  const Metrics::Hold hold_;  // of those below
   Counter& succeeded_;
   Counter& filtered_;
   Counter& dead_lettered_;
