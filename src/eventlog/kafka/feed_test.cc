@@ -13,11 +13,13 @@ namespace {
 class FeedTest : public testing::Test {
  protected:
   FeedTest() : topic_(cluster_.make_topic("feed")) {
-    feed_.emplace(open(), topic_, PartitionId{0}, news_.listener(), [this](std::uint64_t& asked) {
-      asked = 1;
-      ++asks_;
-      return confirms_;
-    });
+    feed_.emplace(
+        open(), topic_, PartitionId{0}, [told = news_.listener()] { told(std::nullopt); },
+        [this](std::uint64_t& asked) {
+          asked = 1;
+          ++asks_;
+          return confirms_;
+        });
   }
   void publish(int count) {
     std::promise<bool> stored;
