@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -264,6 +265,25 @@ TEST_P(EventLogConformance, AWatchIsToldOfEveryAppendAndOfNoneAfterItIsGone) {
   must_publish("orders", {text("e")});
   EXPECT_EQ(told.load(), before);
   EXPECT_EQ(told_other.load(), 1);
+}
+
+TEST_P(EventLogConformance, AWatchIsToldWhichPartitionsGrew) {
+  if (!harness().is_its_own_log()) GTEST_SKIP() << "others own the topics of this log";
+  make_topic("orders", 7);
+  std::set<std::optional<PartitionId>> told;
+  std::mutex mutex;
+  const auto watch = log().open_reader(topic("orders").uid, [&](std::optional<PartitionId> partition) {
+    std::lock_guard lock(mutex);
+    told.insert(partition);
+  });
+  std::set<std::optional<PartitionId>> grown;
+  for (const char* key : {"k", "another"}) {
+    for (const auto& placement : must_publish("orders", {text("a", key), text("b", key)}))
+      grown.insert(placement.partition);
+    log().ensure_topic(std::string("after-") + key).value();  // the word may come after the answer, but before this
+    std::lock_guard lock(mutex);
+    EXPECT_EQ(told, grown);
+  }
 }
 
 TEST_P(EventLogConformance, EverythingIsThereAfterReopening) {

@@ -47,7 +47,6 @@ std::vector<Placement> Appender::stage(Head& head, const EncodedMessages& messag
     append(head.uid, placement, bytes, now);
     placements.push_back(placement);
   }
-  if (!placements.empty()) grown_.push_back(head.uid);
   return placements;
 }
 
@@ -84,6 +83,7 @@ Status Appender::flush() {
     RETURN_IF_ERROR(db_.run("UPDATE partitions SET next_offset=?, bytes=bytes+? WHERE topic_uid=? AND partition=?",
                             next, bytes, place.first, place.second));
     CHECK(db_.changes() == 1);
+    grown_.push_back({TopicUid{place.first}, PartitionId{place.second}});
   }
   staged_.clear();
   return {};
@@ -101,7 +101,7 @@ void Appender::undo_request() {
   made_.clear();
 }
 
-std::vector<TopicUid> Appender::committed() {
+std::vector<GrownPartition> Appender::committed() {
   CHECK(staged_.empty());
   if (heads_.size() > kMostHeads) heads_.clear();
   made_.clear();

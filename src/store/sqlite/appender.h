@@ -13,6 +13,7 @@
 #include "model/topic.h"
 #include "store/sqlite/batch_format.h"
 #include "store/sqlite/sqlite.h"
+#include "store/sqlite/watches.h"
 
 namespace dhub::store {
 
@@ -45,8 +46,8 @@ class Appender {
   void undo_request();
 
   void forget(const std::string& name) { heads_.erase(name); }
-  // The transaction is over. Answers the topics that grew.
-  std::vector<TopicUid> committed();
+  // The transaction is over. Answers what grew in it, each once.
+  std::vector<GrownPartition> committed();
   void rolled_back();
 
   [[nodiscard]] std::uint64_t messages() const { return messages_; }
@@ -68,7 +69,7 @@ class Appender {
   std::unordered_map<std::string, Head> heads_;  // dropped whole when it grows past a bound
   std::vector<std::string> made_;
   std::map<Place, std::vector<OpenBatch>> staged_;
-  std::vector<TopicUid> grown_;
+  std::vector<GrownPartition> grown_;
   std::uint64_t fresh_messages_ = 0;  // written in this transaction
   std::uint64_t fresh_bytes_ = 0;
   std::uint64_t messages_ = 0;

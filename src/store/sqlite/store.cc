@@ -69,7 +69,7 @@ struct Store::Parts {
     WriterOptions writing;
     writing.clock = options.clock;
     writing.on_fatal = options.on_fatal;
-    writing.on_growth = [this](const std::vector<TopicUid>& topics_that_grew) { watches->grew(topics_that_grew); };
+    writing.on_growth = [this](const std::vector<GrownPartition>& grown) { watches->grew(grown); };
     writing.clean_up = [this](WriteContext& context) { return clean_up.slice(context); };
     writing.clean_up_every = options.clean_up_every;
     writing.longest_wait = options.longest_wait;

@@ -136,8 +136,7 @@ class TopicLog::Reader : public TopicReader {
 };
 
 std::unique_ptr<TopicReader> TopicLog::open_reader(TopicUid topic, OnNews on_news) {
-  return std::make_unique<Reader>(*this, topic,
-                                  watches_->add(topic, [on_news = std::move(on_news)] { on_news(std::nullopt); }));
+  return std::make_unique<Reader>(*this, topic, watches_->add(topic, std::move(on_news)));
 }
 
 Result<std::vector<StartOffset>> TopicLog::group_offsets(TopicUid, const std::string&) const {

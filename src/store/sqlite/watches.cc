@@ -18,22 +18,22 @@ class Watches::Handle : public Watch {
   std::uint64_t id_;
 };
 
-std::unique_ptr<Watches::Watch> Watches::add(TopicUid topic, std::function<void()> on_growth) {
+std::unique_ptr<Watches::Watch> Watches::add(TopicUid topic, OnNews on_news) {
   std::uint64_t id = 0;
   {
     std::lock_guard lock(mutex_);
     id = ++last_id_;
-    by_topic_[topic][id] = std::move(on_growth);
+    by_topic_[topic][id] = std::move(on_news);
   }
   return std::make_unique<Handle>(shared_from_this(), topic, id);
 }
 
-void Watches::grew(const std::vector<TopicUid>& topics) {
+void Watches::grew(const std::vector<GrownPartition>& partitions) {
   std::lock_guard lock(mutex_);
-  for (const TopicUid topic : topics) {
+  for (const auto& [topic, partition] : partitions) {
     const auto watches = by_topic_.find(topic);
     if (watches == by_topic_.end()) continue;
-    for (const auto& [id, on_growth] : watches->second) on_growth();
+    for (const auto& [id, on_news] : watches->second) on_news(partition);
   }
 }
 

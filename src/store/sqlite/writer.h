@@ -64,7 +64,7 @@ struct WriterCounters {
 struct WriterOptions {
   std::function<Now()> clock;
   std::function<void(std::string)> on_fatal;
-  std::function<void(const std::vector<TopicUid>&)> on_growth;  // after a commit, on the writer's thread
+  std::function<void(const std::vector<GrownPartition>&)> on_growth;  // after a commit, on the writer's thread
   // One slice of clean-up in its own transaction; true when there is more.
   std::function<Result<bool>(WriteContext&)> clean_up;
   Duration clean_up_every = std::chrono::seconds(5);
