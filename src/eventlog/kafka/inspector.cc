@@ -35,10 +35,10 @@ void Inspector::stop() {
   thread_.join();
 }
 
-void Inspector::look_at(TopicUid uid) {
+void Inspector::look_at(TopicUid uid, std::optional<PartitionId> partition) {
   std::lock_guard lock(mutex_);
   urgent_ = true;
-  waiting_.insert(uid);
+  waiting_.emplace(uid, partition);
   wake_.notify_one();
 }
 
@@ -83,7 +83,7 @@ void Inspector::loop(const std::stop_token& token) {
   Instant next = read_clocks().mono;
   while (!token.stop_requested()) {
     std::deque<Waiting> tasks;
-    std::set<TopicUid> waiting;
+    std::set<std::pair<TopicUid, std::optional<PartitionId>>> waiting;
     bool round = false;
     {
       std::unique_lock lock(mutex_);
@@ -97,7 +97,7 @@ void Inspector::loop(const std::stop_token& token) {
     if (!round || token.stop_requested()) continue;
     if (round_task_) round_task_();
     inspect();
-    for (const TopicUid uid : waiting) table_.notify(uid);
+    for (const auto& [uid, partition] : waiting) table_.notify(uid, partition);
     tell_groups();
     next = read_clocks().mono + kRound;
   }
@@ -199,8 +199,8 @@ void Inspector::tell_groups() {
       continue;
     }
     const auto& [group, uid] = key;
-    const auto view = table_.find(uid);
-    const auto named = view ? table_.find(view->name) : std::nullopt;
+    const auto view = table_.standing(uid);
+    const auto named = view ? table_.standing(view->name) : std::nullopt;
     // The offsets of one topic would lie about another.
     if (!named || named->uid != uid || (view->error && view->error->code == ErrorCode::Conflict)) continue;
     late = !tell_group(group, *view, offsets) && read_clocks().mono > until;
@@ -213,7 +213,7 @@ void Inspector::tell_later(const GroupKey& key, const Cursors& cursors) {
   cursors_[key].insert(cursors.begin(), cursors.end());
 }
 
-bool Inspector::tell_group(const std::string& group, const TopicView& topic, const Cursors& cursors) {
+bool Inspector::tell_group(const std::string& group, const TopicStanding& topic, const Cursors& cursors) {
   GroupCursors told_of{group, topic.name, {}};
   for (const auto& [partition, offset] : cursors) told_of.cursors.push_back({partition, offset});
   const Status told = admin_.set_group_offsets(told_of);

@@ -8,9 +8,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "eventlog/kafka/admin.h"
@@ -36,8 +38,8 @@ class Inspector {
   void start();
   // Tells the groups what is still to be told, for at most a few seconds. Idempotent.
   void stop();
-  // A round at once instead of in a second; listeners of the topic hear when it is done.
-  void look_at(TopicUid uid);
+  // A round at once instead of in a second; listeners of the topic hear when it is done, of this partition or of all.
+  void look_at(TopicUid uid, std::optional<PartitionId> partition = std::nullopt);
   // The number of the latest round that has begun; what it finds may be from before this call.
   [[nodiscard]] std::uint64_t rounds_begun() const { return rounds_; }
   // Called once: soon, on the inspector's thread, or at once with the reason why not. `bytes`: what it holds meanwhile.
@@ -64,7 +66,7 @@ class Inspector {
 
   using GroupKey = std::pair<std::string, TopicUid>;
   using Cursors = std::map<PartitionId, Offset>;
-  [[nodiscard]] bool tell_group(const std::string& group, const TopicView& topic, const Cursors& cursors);
+  [[nodiscard]] bool tell_group(const std::string& group, const TopicStanding& topic, const Cursors& cursors);
   void tell_later(const GroupKey& key, const Cursors& cursors);
 
   const std::string cluster_;
@@ -79,7 +81,7 @@ class Inspector {
   std::mutex mutex_;
   std::condition_variable_any wake_;
   bool urgent_ = false;
-  std::set<TopicUid> waiting_;  // for the round that is asked for
+  std::set<std::pair<TopicUid, std::optional<PartitionId>>> waiting_;  // for the round that is asked for
   std::deque<Waiting> tasks_;
   std::size_t held_tasks_ = 0;  // with those that were taken from the queue and are not done yet
   std::size_t held_bytes_ = 0;

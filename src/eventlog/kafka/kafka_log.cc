@@ -269,7 +269,7 @@ void KafkaLog::publish(PublishRequest request, PublishDone done) {
                      "of a Kafka cluster."));
   if (request.messages.empty()) return done(std::vector<Placement>{});
   // An outage is for the producer to wait out, for as long as a message may take.
-  const auto view = parts_->table.find(request.topic);
+  const auto view = parts_->table.standing(request.topic);
   if (view && (!view->error || view->error->code == ErrorCode::Unavailable))
     return parts_->producer.publish(request.topic, request.messages, std::move(done));
   // Whether the topic is there has to be asked first: a producer would wait for it until it gives up.
@@ -283,9 +283,9 @@ void KafkaLog::publish(PublishRequest request, PublishDone done) {
 
 Result<ReadResult> KafkaLog::read(TopicUid topic, PartitionId partition, Offset from, std::size_t max_bytes) const {
   ASSIGN_OR_RETURN(const ForeignTopic foreign, parts_->registry.foreign_topic(topic));
-  const auto view = parts_->table.find(topic);
-  const bool known = view && !view->error && !view->partitions.empty();
-  if (partition.value < 0 || (known && static_cast<std::size_t>(partition.value) >= view->partitions.size()))
+  std::optional<PartitionRange> range;
+  const auto view = parts_->table.standing(topic, partition, range);
+  if (partition.value < 0 || (view && !view->error && !range))
     return fail(ErrorCode::NotFound, fmt::format("Topic '{}' has no partition {}.", foreign.name, partition));
   const auto answer = std::make_shared<std::promise<Result<ReadResult>>>();
   auto answered = answer->get_future();
@@ -298,8 +298,7 @@ Result<ReadResult> KafkaLog::read(TopicUid topic, PartitionId partition, Offset 
 }
 
 std::unique_ptr<TopicReader> KafkaLog::open_reader(TopicUid topic, OnNews on_news) {
-  return std::make_unique<Reader>(parts_->streams, parts_->table, parts_->inspector, topic,
-                                  [on_news = std::move(on_news)] { on_news(std::nullopt); });
+  return std::make_unique<Reader>(parts_->streams, parts_->table, parts_->inspector, topic, std::move(on_news));
 }
 
 void KafkaLog::note_cursors(TopicUid topic, const std::string& group, const std::vector<StartOffset>& cursors) {

@@ -16,8 +16,8 @@ Status LiveFeeds::start(Head& head, const Key& key, const std::string& topic, Of
   }
   if (!head.feed)
     head.feed = std::make_unique<Feed>(
-        handle_, topic, key.second, [this, uid = key.first] { on_ready_(uid); },
-        [this, uid = key.first](std::uint64_t& asked) { return confirm_(uid, asked); });
+        handle_, topic, key.second, [this, key] { on_ready_(key); },
+        [this, key](std::uint64_t& asked) { return confirm_(key, asked); });
   head.kept.clear();
   head.bytes = 0;
   head.first = at;

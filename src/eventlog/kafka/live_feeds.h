@@ -22,9 +22,9 @@ namespace dhub::kafka {
 class LiveFeeds {
  public:
   using Key = std::pair<TopicUid, PartitionId>;
-  using Confirm = std::function<bool(TopicUid, std::uint64_t& asked)>;
+  using Confirm = std::function<bool(const Key&, std::uint64_t& asked)>;
   // `on_ready` is called on threads of the library and must only post. `confirm`: see Feed.
-  LiveFeeds(std::function<Result<std::shared_ptr<Handle>>()> open_handle, std::function<void(TopicUid)> on_ready,
+  LiveFeeds(std::function<Result<std::shared_ptr<Handle>>()> open_handle, std::function<void(const Key&)> on_ready,
             Confirm confirm)
       : open_handle_(std::move(open_handle)), on_ready_(std::move(on_ready)), confirm_(std::move(confirm)) {}
 
@@ -54,7 +54,7 @@ class LiveFeeds {
   static void forget_what_all_have(Head& head);
 
   std::function<Result<std::shared_ptr<Handle>>()> open_handle_;
-  std::function<void(TopicUid)> on_ready_;
+  std::function<void(const Key&)> on_ready_;
   Confirm confirm_;
   std::shared_ptr<Handle> handle_;  // shared: with the records that it lent
   std::map<Key, Head> heads_;

@@ -23,7 +23,7 @@ bool is_lasting(const Error& error) {
 
 }  // namespace
 
-Reader::Reader(Streams& streams, TopicTable& table, Inspector& inspector, TopicUid uid, std::function<void()> on_news)
+Reader::Reader(Streams& streams, TopicTable& table, Inspector& inspector, TopicUid uid, OnNews on_news)
     : streams_(streams),
       table_(table),
       inspector_(inspector),
@@ -45,21 +45,21 @@ void Reader::revoke() {
 }
 
 Result<ReadResult> Reader::read(PartitionId partition, Offset from, std::size_t max_bytes) {
-  const auto view = table_.find(uid_);
+  std::optional<PartitionRange> range;
+  const auto view = table_.standing(uid_, partition, range);
   if (!view) return fail(ErrorCode::Unavailable, "The topic has not been looked up yet; that takes a moment.");
   if (view->error && is_lasting(*view->error)) return fail(*view->error);
-  if (partition.value < 0 || static_cast<std::size_t>(partition.value) >= view->partitions.size()) {
+  if (!range) {
     if (view->error) return fail(*view->error);
     return fail(ErrorCode::NotFound, fmt::format("Topic '{}' has no partition {}.", view->name, partition));
   }
   std::lock_guard lock(streams_.mutex);
-  auto read = stream(*view, view->partitions[static_cast<std::size_t>(partition.value)], from, max_bytes);
-  const PartitionRange& range = view->partitions[static_cast<std::size_t>(partition.value)];
+  auto read = stream(*view, *range, from, max_bytes);
   if (read) {
     // A hole in what is streamed was compacted away: below the log's start the brokers refuse to stream.
-    read->log_start = range.start;
-    read->log_end = std::max(range.end, read->next_offset);
-    if (read->next_offset > range.end) table_.raise_end(view->name, partition, read->next_offset);
+    read->log_start = range->start;
+    read->log_end = std::max(range->end, read->next_offset);
+    if (read->next_offset > range->end) table_.raise_end(view->name, partition, read->next_offset);
   }
   if (!view->error || !read) return read;
   if (read->batch->records.empty()) return fail(*view->error);
@@ -68,7 +68,7 @@ Result<ReadResult> Reader::read(PartitionId partition, Offset from, std::size_t 
   return read;
 }
 
-Result<ReadResult> Reader::stream(const TopicView& view, const PartitionRange& range, Offset from,
+Result<ReadResult> Reader::stream(const TopicStanding& view, const PartitionRange& range, Offset from,
                                   std::size_t max_bytes) {
   Part& part = parts_[range.partition];
   if (part.out_of_range) {
@@ -98,7 +98,7 @@ Result<ReadResult> Reader::stream(const TopicView& view, const PartitionRange& r
   return result;
 }
 
-Result<Feed::Taken> Reader::take_own(Part& part, const TopicView& view, PartitionId partition, Offset from,
+Result<Feed::Taken> Reader::take_own(Part& part, const TopicStanding& view, PartitionId partition, Offset from,
                                      std::size_t max_bytes) {
   Feed::Taken waiting{std::make_shared<RecordBatch>(), from};
   if (!handle_) {
@@ -111,15 +111,18 @@ Result<Feed::Taken> Reader::take_own(Part& part, const TopicView& view, Partitio
   if (!part.own || !part.own->running() || part.own->next() != from) {
     if (!part.own)
       part.own = std::make_unique<Feed>(
-          handle_, view.name, partition, [&table = table_, id = id_] { table.notify_listener(id); },
-          [this](std::uint64_t& asked) { return streams_.confirm(uid_, asked); });
+          handle_, view.name, partition,
+          [&table = table_, id = id_, partition] { table.notify_listener(id, partition); },
+          [this, partition](std::uint64_t& asked) {
+            return streams_.confirm({uid_, partition}, asked);
+          });
     RETURN_IF_ERROR(part.own->start(from));
     return waiting;
   }
   return part.own->take(max_bytes);
 }
 
-Result<ReadResult> Reader::result_of(Part& part, const TopicView& view, Feed::Taken taken) {
+Result<ReadResult> Reader::result_of(Part& part, const TopicStanding& view, Feed::Taken taken) {
   const bool any = !taken.batch->records.empty();
   if (any || taken.state == Feed::State::AtEnd) part.error.reset();
   switch (taken.state) {
@@ -153,8 +156,8 @@ Result<ReadResult> Reader::result_of(Part& part, const TopicView& view, Feed::Ta
 
 // The brokers do not have the offset: retention has passed it, or the log is not what it was. None: it is there after
 // all.
-Result<std::optional<ReadResult>> Reader::settle_range(Part& part, const TopicView& view, const PartitionRange& range,
-                                                       Offset from) {
+Result<std::optional<ReadResult>> Reader::settle_range(Part& part, const TopicStanding& view,
+                                                       const PartitionRange& range, Offset from) {
   if (view.round <= part.round || view.error) return std::optional(nothing(from, false));
   if (from > range.end) {
     part.round = view.round;  // looked at again with every round: it may be a replica that lags
@@ -170,7 +173,7 @@ Result<std::optional<ReadResult>> Reader::settle_range(Part& part, const TopicVi
 }
 
 // By a client of his own that is new: whatever keeps the one at hand from moving, it has not told.
-Error Reader::begin_anew(Part& part, const TopicView& view, const LiveFeeds::Key& key, Offset from) {
+Error Reader::begin_anew(Part& part, const TopicStanding& view, const LiveFeeds::Key& key, Offset from) {
   streams_.live.leave(key, id_);
   revoke();
   part.watch.begin_anew();

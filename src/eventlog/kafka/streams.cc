@@ -14,8 +14,9 @@ constexpr Duration kLateClose = std::chrono::seconds(10);
 }  // namespace
 
 Streams::Streams(Properties consumer, HandleEvents events, TopicTable& table, Inspector& inspector)
-    : live([this] { return open_handle(); }, [&table](TopicUid uid) { table.notify(uid); },
-           [this](TopicUid uid, std::uint64_t& asked) { return confirm(uid, asked); }),
+    : live([this] { return open_handle(); },
+           [&table](const LiveFeeds::Key& key) { table.notify(key.first, key.second); },
+           [this](const LiveFeeds::Key& key, std::uint64_t& asked) { return confirm(key, asked); }),
       consumer_(std::move(consumer)),
       events_(std::move(events)),
       table_(table),
@@ -33,13 +34,13 @@ Result<std::shared_ptr<Handle>> Streams::open_handle(const Properties& also) {
   return shared;
 }
 
-bool Streams::confirm(TopicUid uid, std::uint64_t& asked) {
+bool Streams::confirm(const LiveFeeds::Key& key, std::uint64_t& asked) {
   if (asked == 0) {
     asked = inspector_.rounds_begun() + 1;
-    inspector_.look_at(uid);
+    inspector_.look_at(key.first, key.second);
     return false;
   }
-  const auto view = table_.find(uid);
+  const auto view = table_.standing(key.first);
   return view && !view->error && view->round >= asked;
 }
 
@@ -70,7 +71,7 @@ void Streams::give_back(Borrower& who) {
 // He may not need it any more, so the next round calls the one behind him.
 void Streams::call_next() {
   if (queue_.empty()) return;
-  table_.notify_listener(queue_.front());
+  table_.notify_listener(queue_.front(), std::nullopt);
   queue_.pop_front();
 }
 

@@ -45,8 +45,8 @@ class Streams {
   void poll();
   [[nodiscard]] Result<std::shared_ptr<Handle>> open_handle(const Properties& also = {});
   // For feeds: has an inspection that began after the first call seen the topic as it should be? The listeners of the
-  // topic hear when it is worth asking again.
-  [[nodiscard]] bool confirm(TopicUid uid, std::uint64_t& asked);
+  // topic hear of the partition when it is worth asking again.
+  [[nodiscard]] bool confirm(const LiveFeeds::Key& key, std::uint64_t& asked);
 
   std::mutex mutex;  // of `live`, and of what belongs to single readers
   LiveFeeds live;
@@ -73,7 +73,7 @@ class Streams {
 // One subscription's way through a topic: with the others at its head, or on its own while it is behind.
 class Reader final : public TopicReader, private Borrower {
  public:
-  Reader(Streams& streams, TopicTable& table, Inspector& inspector, TopicUid uid, std::function<void()> on_news);
+  Reader(Streams& streams, TopicTable& table, Inspector& inspector, TopicUid uid, OnNews on_news);
   ~Reader() override;
 
   Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) override;
@@ -88,13 +88,13 @@ class Reader final : public TopicReader, private Borrower {
     StallWatch watch;
   };
 
-  Result<std::optional<ReadResult>> settle_range(Part& part, const TopicView& view, const PartitionRange& range,
+  Result<std::optional<ReadResult>> settle_range(Part& part, const TopicStanding& view, const PartitionRange& range,
                                                  Offset from);
-  Result<ReadResult> stream(const TopicView& view, const PartitionRange& range, Offset from, std::size_t max_bytes);
-  Result<Feed::Taken> take_own(Part& part, const TopicView& view, PartitionId partition, Offset from,
+  Result<ReadResult> stream(const TopicStanding& view, const PartitionRange& range, Offset from, std::size_t max_bytes);
+  Result<Feed::Taken> take_own(Part& part, const TopicStanding& view, PartitionId partition, Offset from,
                                std::size_t max_bytes);
-  Result<ReadResult> result_of(Part& part, const TopicView& view, Feed::Taken taken);
-  [[nodiscard]] Error begin_anew(Part& part, const TopicView& view, const LiveFeeds::Key& key, Offset from);
+  Result<ReadResult> result_of(Part& part, const TopicStanding& view, Feed::Taken taken);
+  [[nodiscard]] Error begin_anew(Part& part, const TopicStanding& view, const LiveFeeds::Key& key, Offset from);
   void give_back_if_unused();
   void revoke() override;
 
