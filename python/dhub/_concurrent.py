@@ -12,26 +12,33 @@ from dhub import _values as values
 from dhub import _wire as wire
 from dhub._context import Context
 from dhub._event import Event
+from dhub._page import Page
 from dhub._results import Ended, collect, take_all
 
 _log = contextvars.ContextVar("dhub_log", default=None)
 
 
-def serve(worker):
+def prepare(worker):
+    """Before the worker says that it is ready: from then on the host goes by it."""
     if worker.loop is None:
         worker.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(worker.loop)
     worker.find_log = _log.get
-    Concurrent(worker).run()
+    worker.words[Page.SEVERAL] = 1
+    return Concurrent(worker)
 
 
 class Concurrent:
     def __init__(self, worker):
         self.worker = worker
         self.limit = min(worker.concurrency, worker.page.slots)
-        self.free = list(range(self.limit))
+        # A slot is free again when the outcome is with the host: until then it says that the event has begun.
+        self.free = [Page.FIRST_SLOT + Page.SLOT_WORDS * slot for slot in range(self.limit)]
+        self.freed = asyncio.Event()
+        self.finished = []
         self.running = set()
         self.draining = False
+        worker.several = self
 
     def run(self):
         self.worker.loop.run_until_complete(self.main())
@@ -54,7 +61,7 @@ class Concurrent:
             elif kind == wire.DRAIN:
                 if self.running:
                     await asyncio.wait(self.running)
-                self.worker.flush_all()
+                self.flush()
                 self.worker.end()
             if self.worker.has_frame():
                 readable.set()
@@ -70,8 +77,9 @@ class Concurrent:
         for _ in range(count):
             fields = wire.DELIVERY.unpack_from(buffer, at)
             alone = fields[wire.FLAGS] & wire.ALONE
-            while self.running and (not self.free or alone):
-                await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
+            while alone and self.running:
+                await asyncio.wait(self.running)
+            await self.until_free()
             before = chains.get(fields[wire.CHAIN]) if fields[wire.CHAIN] else None
             task = asyncio.ensure_future(self.one(buffer, at, fields, number, before))
             if fields[wire.CHAIN]:
@@ -88,19 +96,20 @@ class Concurrent:
         worker = self.worker
         delivery = fields[wire.DELIVERY_ID]
         may_run = before is None or await before
-        if not may_run or worker.words[worker.page.RECALLED] >= number:
-            worker.put(delivery, wire.NOT_STARTED)
-            self.settle()
-            return False
-        while not self.free:
-            await asyncio.wait(self.running - {asyncio.current_task()}, return_when=asyncio.FIRST_COMPLETED)
+        if not may_run or worker.words[Page.RECALLED] >= number:
+            return self.give_back(delivery)
+        await self.until_free()
         slot = self.free.pop()
-        word = worker.page.FIRST_SLOT + 2 * slot
         log = capture.ListLog(worker.page.log_limit)
         _log.set(log)
         began = monotonic_ns()
-        worker.words[word + 1] = began
-        worker.words[word] = delivery
+        # Noted first, then the look at what was recalled: the host does both the other way round (RecallClaim).
+        worker.words[slot + Page.SINCE] = began
+        worker.words[slot] = delivery
+        if worker.words[Page.RECALLED] >= number:
+            worker.words[slot] = 0
+            self.release([slot])
+            return self.give_back(delivery)
         good = True
         try:
             run = asyncio.ensure_future(self.steps(buffer, at, fields))
@@ -111,17 +120,37 @@ class Concurrent:
                 await asyncio.wait([run])
                 raise Ended(wire.TIMED_OUT, 0, worker.timeout_text())
             published = run.result()
-            worker.put(delivery, wire.SUCCEEDED, 0, monotonic_ns() - began, log=log.take(), published=published or b"")
+            worker.put(delivery, wire.SUCCEEDED, 0, monotonic_ns() - began, log=log.take(), published=published or b"",
+                       slot=slot)
         except Ended as ended:
             good = ended.kind == wire.FILTERED
-            worker.put_ended(delivery, ended, monotonic_ns() - began, log.take())
+            worker.put_ended(delivery, ended, monotonic_ns() - began, log.take(), slot)
             if ended.kind == wire.OUT_OF_MEMORY:
                 worker.give_up()
-        finally:
-            worker.words[word] = 0
-            self.free.append(slot)
+        self.finished.append(slot)
         self.settle()
         return good
+
+    def give_back(self, delivery):
+        self.worker.put(delivery, wire.NOT_STARTED)
+        self.settle()
+        return False
+
+    async def until_free(self):
+        while not self.free:
+            self.freed.clear()
+            await self.freed.wait()
+
+    def release(self, slots):
+        self.free.extend(slots)
+        self.freed.set()
+
+    def sent(self):
+        """What was finished is with the host."""
+        for slot in self.finished:
+            self.worker.words[slot] = 0
+        self.release(self.finished)
+        self.finished = []
 
     def settle(self):
         """What ends in one turn of the loop goes out in one write."""
@@ -131,7 +160,8 @@ class Concurrent:
 
     def flush(self):
         self.draining = False
-        self.worker.flush_all()
+        self.worker.flush()
+        self.sent()
 
     async def steps(self, buffer, at, fields):
         worker = self.worker

@@ -16,6 +16,7 @@ class Page:
     LOG_USED = 4
     FINISHED_LENGTH = 5
     CAUSE = 6
+    SEVERAL = 7
     LOG_AT = 8
     LOG_LIMIT = 9
     FINISHED_AT = 10
@@ -23,7 +24,10 @@ class Page:
     RESULTS_AT = 12
     RESULTS_SIZE = 13
     SLOTS = 14
-    FIRST_SLOT = 16  # pairs of delivery and when it began (monotonic, ns)
+    FIRST_SLOT = 16
+    # Words of a slot: the delivery; when it began (monotonic, ns), 0 once it is over and being sent.
+    SINCE = 1
+    SLOT_WORDS = 2
     WORDS = 512
 
     CAUSE_MEMORY = 1

@@ -30,14 +30,21 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SWEEP_SECONDS = 1.0
 IDLE_BEFORE_PRELOAD_MS = 300
 
+MEMBARRIER = {"x86_64": 324, "aarch64": 283}  # number of the system call
+REGISTER_GLOBAL_EXPEDITED = 1 << 2
+
 try:
     import ctypes
 
-    _prctl = ctypes.CDLL(None).prctl
+    _libc = ctypes.CDLL(None)
+    _prctl = _libc.prctl
+    _syscall = _libc.syscall
 except (ImportError, OSError, AttributeError):
     # A death signal is missing then; the end of the sockets is still noticed.
     def _prctl(*_):
         return -1
+
+    _syscall = _prctl
 
 
 class Template:
@@ -185,6 +192,7 @@ def _inner_pid(name):
 def _become_worker(instance, descriptors):
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _let_the_host_catch_up()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
@@ -205,6 +213,13 @@ def _become_worker(instance, descriptors):
     os.chdir(directory)
     os.environ["TMPDIR"] = directory
     worker.main(instance, page)
+
+
+def _let_the_host_catch_up():
+    """The host may empty our processor's store buffer before it looks at the page (SharedPage::catch_up)."""
+    number = MEMBARRIER.get(os.uname().machine)
+    if number is not None:
+        _syscall(number, REGISTER_GLOBAL_EXPEDITED, 0, 0)
 
 
 def _above(descriptor):

@@ -31,6 +31,7 @@ class Worker:
         self.in_batch = False
         self.forked = False
         self.loop = None
+        self.several = None  # what runs several events at a time, where that is done
         self.used = 0
         self.count = 0
         self.frames = 0
@@ -182,14 +183,16 @@ class Worker:
         for _ in range(count):
             fields = unpack(buffer, at)
             began = now
+            if many:
+                page.begin_step(0, b"")
+            # Noted first, then the look at what was recalled: the host does both the other way round (RecallClaim).
+            words[17] = began
+            words[16] = fields[1]
             if words[1] >= number or fields[6] in broken:
+                words[16] = 0
                 self.put(fields[1], wire.NOT_STARTED)
                 at += fields[0] + 4
                 continue
-            if many:
-                page.begin_step(0, b"")
-            words[17] = began
-            words[16] = fields[1]
             try:
                 published = self.run(buffer, at, fields)
                 now = monotonic_ns()
@@ -311,16 +314,17 @@ class Worker:
 
     # --- outcomes -----------------------------------------------------------------------------------------------
 
-    def put_ended(self, delivery, ended, took, log):
+    def put_ended(self, delivery, ended, took, log, slot=Page.FIRST_SLOT):
         self.put(delivery, ended.kind, ended.step, took, ended.error.encode("utf-8", "backslashreplace"),
-                 ended.trace.encode("utf-8", "backslashreplace"), log, ended.results, b"", ended.retry_after)
+                 ended.trace.encode("utf-8", "backslashreplace"), log, ended.results, b"", ended.retry_after, slot)
 
-    def put(self, delivery, kind, step=0, took=0, error=b"", trace=b"", log=b"", results=b"", published=b"", after=None):
+    def put(self, delivery, kind, step=0, took=0, error=b"", trace=b"", log=b"", results=b"", published=b"", after=None,
+            slot=Page.FIRST_SLOT):
         """Writes an outcome into the shared page; from then on no death can lose it."""
         extra = len(error) + len(trace) + len(log) + len(results) + len(published)
         if extra > wire.MOST_OUTCOME_BYTES:
             error = b"the results of the steps are larger than 48 MiB together; pass large data on by reference"
-            return self.put(delivery, wire.ATTEMPT_FAILED, step, took, error, b"", log)
+            return self.put(delivery, wire.ATTEMPT_FAILED, step, took, error, b"", log, slot=slot)
         flags, after_ms = (0, 0) if after is None else (wire.HAS_RETRY_AFTER, int(min(after, 1e9) * 1000))
         head = wire.OUTCOME.pack(wire.OUTCOME_FIXED + extra, delivery, kind, flags, step, min(took // 1000, 0xFFFFFFFF),
                                  after_ms, len(error), len(trace), len(log), len(results), len(published))
@@ -330,7 +334,8 @@ class Worker:
             self.flush()
         parts = (head, error, trace, log, results, published)
         if size > page.results_size:
-            self.words[Page.FIRST_SLOT] = 0
+            # It is over, but not yet with the host: a death now must not be charged to it.
+            self.words[slot + Page.SINCE] = 0
             self.send(wire.OUTCOMES_HEAD.pack(13 + size, wire.OUTCOMES, self.instance, 1))
             for part in parts:
                 self.send(part)
@@ -349,8 +354,9 @@ class Worker:
         self.last_flush = monotonic_ns()
         if not self.count:
             return
-        # Nothing runs while this write waits for the host.
-        self.words[Page.FIRST_SLOT] = 0
+        if self.several is None:
+            # Nothing runs while this write waits for the host.
+            self.words[Page.FIRST_SLOT] = 0
         page = self.page
         start = page.results_at - wire.OUTCOMES_HEAD.size
         wire.OUTCOMES_HEAD.pack_into(page.memory, start, 13 + self.used, wire.OUTCOMES, self.instance, self.count)
@@ -359,12 +365,8 @@ class Worker:
         self.count = 0
         self.words[Page.USED] = 0
         self.last_flush = monotonic_ns()
-
-    def flush_all(self):
-        """As flush(), while other events run on: their slots stay as they are."""
-        first = self.words[Page.FIRST_SLOT]
-        self.flush()
-        self.words[Page.FIRST_SLOT] = first
+        if self.several is not None:
+            self.several.sent()
 
     def timeout_text(self):
         seconds = self.timeout_ns / 1e9
@@ -440,12 +442,13 @@ def main(instance, page_descriptor):
             trace = errors.trace(error, worker.files)
             worker.send_frame(wire.FAILED, wire.string(text) + wire.string(trace))
             os._exit(1)
-        worker.send_frame(wire.READY)
+        serve = worker.serve
         if worker.concurrency > 1 and any(step.is_async for step in worker.steps):
             from dhub import _concurrent
 
-            _concurrent.serve(worker)
-        worker.serve()
+            serve = _concurrent.prepare(worker).run
+        worker.send_frame(wire.READY)
+        serve()
     except BaseException:
         import traceback
 

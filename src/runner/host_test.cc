@@ -2,6 +2,7 @@
 #include "runner/host.h"
 
 #include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -195,6 +196,41 @@ TEST_F(HostTest, IgnoresWhatIsForAnInstanceThatHasEnded) {
   send(FrameType::Kill, 7, [](std::string&) {});
   start(8, "def handle(event): pass");
   EXPECT_EQ(expect(FrameType::Ready).instance, InstanceId{8});
+}
+
+TEST_F(HostTest, WhatItAnswersForABusyWorkerTheWorkerDoesNotAnswerAgain) {
+  greet();
+  const std::string go = directory_ + "/go";
+  start(7, "import os, time\ndef handle(event):\n    os.write(1, b'begun')\n    while not os.path.exists('" + go +
+               "'): time.sleep(0.001)\n");
+  expect(FrameType::Hello);
+  expect(FrameType::Ready);
+  deliver(7, {1, 2, 3});
+  deliver(7, {4});
+  expect(FrameType::Log);
+  const auto recalled = std::chrono::steady_clock::now();
+  send(FrameType::Recall, 7, [](std::string&) {});
+  const auto given_back = wire::decode_outcomes(expect(FrameType::Outcomes).payload);
+  RecordProperty("microseconds", static_cast<int>((std::chrono::steady_clock::now() - recalled) / 1us));
+  ASSERT_TRUE(given_back.has_value());
+  std::vector<std::uint64_t> ids;
+  for (const auto& each : *given_back) {
+    EXPECT_EQ(each.outcome.kind, OutcomeKind::NotStarted);
+    ids.push_back(each.outcome.delivery.value);
+  }
+  EXPECT_THAT(ids, testing::ElementsAre(2, 3, 4));
+  deliver(7, {5});
+  std::ofstream(go).put('x');
+  ids.clear();
+  while (ids.size() < 2) {
+    const auto rest = wire::decode_outcomes(expect(FrameType::Outcomes).payload);
+    ASSERT_TRUE(rest.has_value());
+    for (const auto& each : *rest) {
+      EXPECT_EQ(each.outcome.kind, OutcomeKind::Succeeded);
+      ids.push_back(each.outcome.delivery.value);
+    }
+  }
+  EXPECT_THAT(ids, testing::ElementsAre(1, 5));
 }
 
 TEST_F(HostTest, EndsAtASecondStartOfAnInstance) {

@@ -92,8 +92,9 @@ void Instance::deliver(const wire::Frame& frame) {
   if (out_.size() > kMostQueuedBytes)
     return condemn({EndReason::Crashed, "more was delivered than the host holds", {}});
   const Instant now = read_clocks().mono;
-  if (outstanding_ == 0) last_progress_ = now;
-  outstanding_ += count;
+  if (unanswered_.open() == 0) last_progress_ = now;
+  if (!unanswered_.add(frames_ + 1, frame.payload))
+    return condemn({EndReason::Crashed, "it was given what are no deliveries", {}});
   ++frames_;
   out_.bytes().append(frame.whole);
   const Instant due = now + start_.spec.timeout;
@@ -101,15 +102,11 @@ void Instance::deliver(const wire::Frame& frame) {
   owner_.wants_flush(id_);
 }
 
-void Instance::recall() {
-  page_->recall(frames_);
-}
-
 void Instance::drain(const wire::Frame& frame) {
   if (draining_) return;
   draining_ = true;
   out_.bytes().append(frame.whole);
-  if (outstanding_ == 0 && phase_ == Phase::Running) check_at_ = read_clocks().mono + kTimeToEndAfterDrain;
+  if (unanswered_.open() == 0 && phase_ == Phase::Running) check_at_ = read_clocks().mono + kTimeToEndAfterDrain;
   owner_.wants_flush(id_);
 }
 
@@ -131,7 +128,13 @@ void Instance::condemn(Verdict verdict) {
   }
 }
 
+std::optional<Instant> Instance::next_check() const {
+  if (recall_ && (!check_at_ || recall_->look_at < *check_at_)) return recall_->look_at;
+  return check_at_;
+}
+
 void Instance::check(const Now& now) {
+  look_at_recall(now);
   if (!check_at_ || now.mono < *check_at_ || ended()) return;
   check_at_.reset();
   if (killed_at_) {
@@ -142,7 +145,7 @@ void Instance::check(const Now& now) {
     condemn({EndReason::FailedToStart,
              fmt::format("the steps were not loaded within {}", to_string(start_.start_timeout)),
              {}});
-  } else if (draining_ && outstanding_ == 0) {
+  } else if (draining_ && unanswered_.open() == 0) {
     condemn({EndReason::Drained, "", {}});
   } else {
     check_running(now);
@@ -150,7 +153,7 @@ void Instance::check(const Now& now) {
 }
 
 void Instance::check_running(const Now& now) {
-  if (outstanding_ == 0) return;
+  if (unanswered_.open() == 0) return;
   const std::vector<Begun> begun = page_->begun();
   const Duration allowed = start_.spec.timeout + (start_.spec.concurrency > 1 ? kGraceForSeveral : Duration{});
   const auto oldest =
@@ -224,6 +227,7 @@ bool Instance::read_once() {
   }
   take_credentials(header);
   in_.wrote(static_cast<std::size_t>(got));
+  received_ += static_cast<std::uint64_t>(got);
   return static_cast<std::size_t>(got) == space.size;
 }
 
@@ -271,7 +275,8 @@ bool Instance::take_frame(const wire::Frame& frame) {
       phase_ = Phase::Running;
       last_progress_ = read_clocks().mono;
       if (!verdict_) {
-        check_at_ = last_progress_ + (draining_ && outstanding_ == 0 ? kTimeToEndAfterDrain : start_.spec.timeout);
+        check_at_ =
+            last_progress_ + (draining_ && unanswered_.open() == 0 ? kTimeToEndAfterDrain : start_.spec.timeout);
         owner_.to_server().append(frame.whole);
       }
       return true;
@@ -281,18 +286,43 @@ bool Instance::take_frame(const wire::Frame& frame) {
         return true;
       }
       return false;
-    case wire::FrameType::Outcomes: {
-      const auto count = wire::count_outcomes(frame.payload);
-      if (!count || *count > outstanding_) return false;
-      outstanding_ -= *count;
-      last_progress_ = read_clocks().mono;
-      owner_.to_server().append(frame.whole);
-      if (draining_ && outstanding_ == 0 && !verdict_) check_at_ = last_progress_ + kTimeToEndAfterDrain;
-      return true;
-    }
+    case wire::FrameType::Outcomes:
+      return take_outcomes(frame);
     default:
       return false;
   }
+}
+
+// Passes on what was not answered for the worker.
+bool Instance::take_outcomes(const wire::Frame& frame) {
+  if (!wire::count_outcomes(frame.payload)) return false;
+  wire::Reader reader(frame.payload.substr(sizeof(std::uint32_t)));
+  std::string kept;
+  std::uint32_t passed = 0;
+  bool all = true;
+  const char* const first = reader.rest().data();
+  for (wire::OutcomeView view; !reader.empty();) {
+    const char* const began = reader.rest().data();
+    if (!wire::take_outcome(reader, view)) return false;
+    const auto answer = unanswered_.answer(view.delivery);
+    if (answer == Unanswered::Answer::Unknown) return false;
+    if (answer == Unanswered::Answer::Swallowed && std::exchange(all, false)) kept.assign(first, began);
+    if (answer == Unanswered::Answer::Swallowed) continue;
+    ++passed;
+    if (!all) kept.append(began, reader.rest().data());
+  }
+  if (all) {
+    owner_.to_server().append(frame.whole);
+  } else if (passed > 0) {
+    put_outcomes(passed, kept);
+  }
+  answered_some();
+  return true;
+}
+
+void Instance::answered_some() {
+  last_progress_ = read_clocks().mono;
+  if (draining_ && unanswered_.open() == 0 && !verdict_) check_at_ = last_progress_ + kTimeToEndAfterDrain;
 }
 
 void Instance::flush() {

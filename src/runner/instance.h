@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -15,6 +16,7 @@
 #include "runner/log_pipe.h"
 #include "runner/page.h"
 #include "runner/template.h"
+#include "runner/unanswered.h"
 #include "wire/frame.h"
 #include "wire/messages.h"
 #include "wire/out_buffer.h"
@@ -49,12 +51,13 @@ class Instance : public Source {
   void use(Template& from) { template_ = &from; }
 
   void deliver(const wire::Frame& frame);
+  // What has not begun is answered NotStarted: by the worker when it comes to it, by us when that takes too long.
   void recall();
   void drain(const wire::Frame& frame);
   void kill();
 
-  // When check() has something to look at: a deadline, a kill that takes too long.
-  [[nodiscard]] std::optional<Instant> next_check() const { return check_at_; }
+  // When check() has something to look at: a deadline, a kill that takes too long, a recall.
+  [[nodiscard]] std::optional<Instant> next_check() const;
   void check(const Now& now);
   // Its processes hold that much memory.
   void memory_measured(std::uint64_t bytes);
@@ -70,7 +73,7 @@ class Instance : public Source {
 
   [[nodiscard]] InstanceId id() const { return id_; }
   [[nodiscard]] bool ended() const { return phase_ == Phase::Ended; }
-  [[nodiscard]] bool busy() const { return phase_ == Phase::Starting || outstanding_ > 0; }
+  [[nodiscard]] bool busy() const { return phase_ == Phase::Starting || unanswered_.open() > 0; }
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] std::uint64_t memory_limit() const { return start_.spec.limits.memory_bytes; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
@@ -85,6 +88,11 @@ class Instance : public Source {
     std::string detail;
     std::optional<DeliveryId> victim;
   };
+  // The worker was told that the first `frames` frames are recalled; what it has done with that is looked at then.
+  struct Recall {
+    std::uint64_t frames = 0;
+    Instant look_at{};
+  };
 
   Instance(InstanceId id, wire::Start start, std::string directory, Epoll& epoll, InstanceOwner& owner);
   // instance.cc
@@ -93,16 +101,24 @@ class Instance : public Source {
   void take_credentials(const msghdr& header);
   void take_frames();
   [[nodiscard]] bool take_frame(const wire::Frame& frame);
+  [[nodiscard]] bool take_outcomes(const wire::Frame& frame);
+  void answered_some();
   void condemn(Verdict verdict);
   void check_running(const Now& now);
   void ask_where(const Now& now, DeliveryId victim);
+  // instance_recall.cc
+  void look_at_recall(const Now& now);
+  void claim(std::uint64_t frames);
+  void read_what_was_sent();
+  [[nodiscard]] std::vector<DeliveryId> unbegun(std::uint64_t frames, const std::vector<DeliveryId>& noted);
   // instance_end.cc
   void drain_worker();
-  void answer_finished(std::vector<Begun>& begun);
+  void answer_finished();
   void answer_begun(const std::vector<Begun>& begun, const std::string& how, const Now& now);
   [[nodiscard]] EndReason end_reason(std::optional<int> status, const std::vector<Begun>& begun) const;
   [[nodiscard]] std::string last_trace() const;
   void put_outcome(const Outcome& outcome, std::uint8_t flags);
+  void put_outcomes(std::uint32_t count, std::string_view outcomes);
 
   const InstanceId id_;
   const wire::Start start_;
@@ -122,8 +138,11 @@ class Instance : public Source {
   pid_t pid_ = -1;    // in our own pid namespace
   Descriptor pidfd_;  // the same process, whatever becomes of its number
 
-  std::uint64_t outstanding_ = 0;  // deliveries that the worker has not answered
-  std::uint64_t frames_ = 0;       // of deliveries, handed on so far
+  Unanswered unanswered_;
+  std::uint64_t frames_ = 0;    // of deliveries, handed on so far
+  std::uint64_t recalled_ = 0;  // of these, recalled
+  std::optional<Recall> recall_;
+  std::uint64_t received_ = 0;  // bytes from its socket
   Instant last_progress_{};
   bool draining_ = false;
   bool gone_quiet_ = false;  // nothing more comes from its socket

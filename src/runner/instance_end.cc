@@ -54,7 +54,9 @@ void Instance::finish(std::optional<int> status, const std::string& why) {
   drain_worker();
   log_.drain();
   std::vector<Begun> begun = page_->begun();
-  answer_finished(begun);
+  answer_finished();
+  // What it had finished at the last moment, sent already, or was answered for it, is no victim.
+  std::erase_if(begun, [&](const Begun& b) { return !unanswered_.is_open(b.delivery); });
   const Now now = read_clocks();
   const EndReason reason = end_reason(status, begun);
   const std::string how = status ? describe(*status) : why;
@@ -84,26 +86,20 @@ void Instance::drain_worker() {
   take_frames();
 }
 
-// What was finished, but not sent yet. `begun` loses what finished at the last moment.
-void Instance::answer_finished(std::vector<Begun>& begun) {
+// What was finished, but not sent yet.
+void Instance::answer_finished() {
   wire::Reader reader(page_->finished_outcomes());
   std::string payload;
   std::uint32_t count = 0;
   wire::OutcomeView view;
-  while (count < outstanding_) {
-    const std::string_view before = reader.rest();
+  while (unanswered_.open() > 0) {
+    const char* const began = reader.rest().data();
     if (reader.empty() || !wire::take_outcome(reader, view)) break;
-    payload += before.substr(0, before.size() - reader.rest().size());
+    if (unanswered_.answer(view.delivery) != Unanswered::Answer::Passed) continue;
+    payload.append(began, reader.rest().data());
     ++count;
-    std::erase_if(begun, [&](const Begun& b) { return b.delivery == view.delivery; });
   }
-  if (count == 0) return;
-  outstanding_ -= count;
-  std::string& out = owner_.to_server();
-  const std::size_t began = wire::begin_frame(out, wire::FrameType::Outcomes, id_);
-  wire::put(out, count);
-  out += payload;
-  wire::end_frame(out, began);
+  if (count > 0) put_outcomes(count, payload);
 }
 
 EndReason Instance::end_reason(std::optional<int> status, const std::vector<Begun>& begun) const {
@@ -162,10 +158,16 @@ std::string Instance::last_trace() const {
 }
 
 void Instance::put_outcome(const Outcome& outcome, std::uint8_t flags) {
+  std::string encoded;
+  wire::encode_outcome(encoded, outcome, flags);
+  put_outcomes(1, encoded);
+}
+
+void Instance::put_outcomes(std::uint32_t count, std::string_view outcomes) {
   std::string& out = owner_.to_server();
   const std::size_t began = wire::begin_frame(out, wire::FrameType::Outcomes, id_);
-  wire::put(out, std::uint32_t{1});
-  wire::encode_outcome(out, outcome, flags);
+  wire::put(out, count);
+  out += outcomes;
   wire::end_frame(out, began);
 }
 

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <atomic>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <utility>
 
 #include "base/check.h"
@@ -21,6 +24,7 @@ enum Word : std::size_t {
   kLogUsed = 4,
   kFinishedLength = 5,
   kCause = 6,
+  kSeveral = 7,
   kLogAt = 8,
   kLogLimit = 9,
   kFinishedAt = 10,
@@ -109,12 +113,30 @@ void SharedPage::recall(std::uint64_t frames) {
   set_word(kRecalled, frames);
 }
 
+void SharedPage::catch_up() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+}
+
+bool SharedPage::several() const {
+  return word(kSeveral) == 1;
+}
+
 std::vector<Begun> SharedPage::begun() const {
   std::vector<Begun> found;
   for (std::size_t slot = 0; slot < layout_[kSlots]; ++slot) {
     const std::uint64_t id = word(kFirstSlot + 2 * slot);
-    if (id == 0) continue;
-    found.push_back({DeliveryId{id}, Instant(Duration(static_cast<std::int64_t>(word(kFirstSlot + 2 * slot + 1))))});
+    const std::uint64_t since = word(kFirstSlot + 2 * slot + 1);
+    if (id == 0 || since == 0) continue;
+    found.push_back({DeliveryId{id}, Instant(Duration(static_cast<std::int64_t>(since)))});
+  }
+  return found;
+}
+
+std::vector<DeliveryId> SharedPage::noted() const {
+  std::vector<DeliveryId> found;
+  for (std::size_t slot = 0; slot < layout_[kSlots]; ++slot) {
+    if (const std::uint64_t id = word(kFirstSlot + 2 * slot); id != 0) found.push_back(DeliveryId{id});
   }
   return found;
 }

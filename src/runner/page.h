@@ -38,8 +38,15 @@ class SharedPage {
 
   // What has not begun of the first `frames` deliver frames is to be answered NotStarted.
   void recall(std::uint64_t frames);
+  // What the worker had noted before it could see our last recall() is seen by what we read after this. Needs a worker
+  // that has asked for it (python/dhub/template.py); it costs microseconds, and nobody waits.
+  void catch_up();
+  // The worker runs several events at a time; known when it is ready.
+  [[nodiscard]] bool several() const;
 
   [[nodiscard]] std::vector<Begun> begun() const;
+  // These, and those that are finished while their outcome is still on its way into the socket.
+  [[nodiscard]] std::vector<DeliveryId> noted() const;
   // The results area, as far as it is used: outcomes without a frame around them.
   [[nodiscard]] std::string_view finished_outcomes() const;
   // Of the delivery in the first slot: which step ran, what the steps before it resulted in, what it has printed.

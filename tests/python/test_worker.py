@@ -262,3 +262,27 @@ def test_an_interpreter_that_is_too_old_says_so():
     done = subprocess.run(["/usr/bin/python3", "-I", "-c", code % package], capture_output=True, text=True)
     assert done.returncode == 1
     assert "Python 3.8 is too old; steps need 3.9 or newer" in done.stderr
+
+
+def test_what_is_finished_is_noted_until_it_is_sent(start_worker, tmp_path):
+    # One event blocks the loop just when the other one has ended; which turn that is may change with Python.
+    worker = start_worker("import asyncio\nasync def handle(event):\n"
+                          "    name, turns = event.data.split()\n    for _ in range(int(turns)): await asyncio.sleep(0)\n"
+                          "    if name == 'quick': return\n    open(%r, 'w').close()\n    open(%r).close()\n"
+                          % (str(tmp_path / "blocked"), str(tmp_path / "go")), concurrency=2)
+    os.mkfifo(tmp_path / "blocked")
+    os.mkfifo(tmp_path / "go")
+    unsent = 0
+    for turns in range(10):
+        first = 10 * turns + 1
+        worker.deliver(delivery(first, b"quick 0"), delivery(first + 1, b"block %d" % turns))
+        open(tmp_path / "blocked").close()
+        noted = {worker.page.word(_page.Page.FIRST_SLOT + _page.Page.SLOT_WORDS * slot) for slot in range(2)}
+        results = {Outcome(raw).delivery for raw in [worker.page.results()] if raw}
+        assert first + 1 in noted
+        unsent += first in results
+        if first not in noted:
+            assert list(worker.answers(1)) == [first], "it was neither noted nor sent"
+        open(tmp_path / "go", "w").close()
+        worker.answers(2 if first in noted else 1)
+    assert unsent > 0, "none was caught between its end and its sending"
