@@ -5,15 +5,12 @@ import asyncio
 import contextvars
 import os
 from time import monotonic_ns
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 from dhub import _capture as capture
 from dhub import _values as values
 from dhub import _wire as wire
-from dhub._context import Context
-from dhub._event import Event
 from dhub._page import Page
-from dhub._results import Ended, collect, take_all
+from dhub._results import Ended, Pending
 
 _log = contextvars.ContextVar("dhub_log", default=None)
 
@@ -36,6 +33,7 @@ class Concurrent:
         self.free = [Page.FIRST_SLOT + Page.SLOT_WORDS * slot for slot in range(self.limit)]
         self.freed = asyncio.Event()
         self.finished = []
+        self.waiting = {}  # by slot: where its run stands
         self.running = set()
         self.draining = False
         worker.several = self
@@ -73,7 +71,7 @@ class Concurrent:
         number = worker.frames
         chains = {}
         (count,) = wire.COUNT.unpack_from(buffer, at)
-        at += 4
+        at += wire.COUNT.size
         for _ in range(count):
             fields = wire.DELIVERY.unpack_from(buffer, at)
             alone = fields[wire.FLAGS] & wire.ALONE
@@ -88,7 +86,7 @@ class Concurrent:
             task.add_done_callback(self.running.discard)
             if alone:
                 await asyncio.wait([task])
-            at += fields[0] + 4
+            at += fields[wire.LENGTH] + 4
             await asyncio.sleep(0)
 
     async def one(self, buffer, at, fields, number, before):
@@ -102,6 +100,8 @@ class Concurrent:
         slot = self.free.pop()
         log = capture.ListLog(worker.page.log_limit)
         _log.set(log)
+        if len(worker.steps) > 1:
+            worker.page.begin_step(slot, 0, b"")
         began = monotonic_ns()
         # Noted first, then the look at what was recalled: the host does both the other way round (RecallClaim).
         worker.words[slot + Page.SINCE] = began
@@ -112,13 +112,15 @@ class Concurrent:
             return self.give_back(delivery)
         good = True
         try:
-            run = asyncio.ensure_future(self.steps(buffer, at, fields))
+            self.waiting.pop(slot, None)
+            run = asyncio.ensure_future(self.steps(buffer, at, fields, slot))
             done, _ = await asyncio.wait([run], timeout=worker.timeout_ns / 1e9)
             if not done:
+                ended = self.timed_out(buffer, at, fields, slot)
                 # One that does not let itself be cancelled is ended by the host, with the worker.
                 run.cancel()
                 await asyncio.wait([run])
-                raise Ended(wire.TIMED_OUT, 0, worker.timeout_text())
+                raise ended
             published = run.result()
             worker.put(delivery, wire.SUCCEEDED, 0, monotonic_ns() - began, log=log.take(), published=published or b"",
                        slot=slot)
@@ -127,9 +129,26 @@ class Concurrent:
             worker.put_ended(delivery, ended, monotonic_ns() - began, log.take(), slot)
             if ended.kind == wire.OUT_OF_MEMORY:
                 worker.give_up()
+        # It is over: what blocks the loop from now on is not its doing.
+        worker.words[slot + Page.SINCE] = 0
         self.finished.append(slot)
         self.settle()
         return good
+
+    async def steps(self, buffer, at, fields, slot):
+        state = self.worker.run(buffer, at, fields, slot)
+        while type(state) is Pending:
+            self.waiting[slot] = state
+            await state.wait()
+            state = self.worker.run(buffer, at, fields, slot, state)
+        return state
+
+    def timed_out(self, buffer, at, fields, slot):
+        # The loop runs, so this run waits; were it not even at its first step, what was stored of it would hold.
+        pending = self.waiting.get(slot)
+        finished = self.worker.stored(buffer, at, fields) if pending is None else pending.finished
+        results = values.pack_finished(finished) if finished else b""
+        return Ended(wire.TIMED_OUT, len(finished), self.worker.timeout_text(), results=results)
 
     def give_back(self, delivery):
         self.worker.put(delivery, wire.NOT_STARTED)
@@ -162,33 +181,3 @@ class Concurrent:
         self.draining = False
         self.worker.flush()
         self.sent()
-
-    async def steps(self, buffer, at, fields):
-        worker = self.worker
-        index, finished, blob = fields[wire.STEP], [], None
-        if index:
-            finished, blob = worker.resume(buffer, at, fields, False)
-            index = len(finished)
-        while index < len(worker.steps):
-            step = worker.steps[index]
-            event = Event(buffer, at, fields, blob)
-            context = Context(worker, step, event, finished)
-            try:
-                result = step.call(event, context) if step.takes_context else step.call(event)
-                if type(result) is CoroutineType:
-                    result = await result
-                kind = type(result)
-                many = kind is GeneratorType or kind is AsyncGeneratorType
-                if kind is AsyncGeneratorType:
-                    result = await collect(result)
-                elif many:
-                    result = take_all(result)
-                finished.append(worker.finish_step(step, event, context, result, many, index + 1 == len(worker.steps)))
-            except BaseException as error:
-                raise worker.ended(error, index, finished) from None
-            if worker.forked:
-                os._exit(0)
-            index += 1
-            if finished[-1][0] != values.NONE:
-                blob = finished[-1]
-        return b"".join([entry[2] for entry in finished])

@@ -4,17 +4,15 @@ src/runner/page.h."""
 import mmap
 import os
 
-MAGIC = 0x3147415042554844  # "DHUBPAG1"
+MAGIC = 0x3247415042554844  # "DHUBPAG2"
 
 
 class Page:
     # Numbers of 64-bit words.
     MAGIC = 0
     RECALLED = 1
-    STEP = 2
     USED = 3
     LOG_USED = 4
-    FINISHED_LENGTH = 5
     CAUSE = 6
     SEVERAL = 7
     LOG_AT = 8
@@ -25,10 +23,13 @@ class Page:
     RESULTS_SIZE = 13
     SLOTS = 14
     FIRST_SLOT = 16
-    # Words of a slot: the delivery; when it began (monotonic, ns), 0 once it is over and being sent.
+    # Words of a slot: the delivery; when it began (monotonic, ns), 0 once it is over and being sent; which of its steps
+    # runs; length of the results of the steps before. A slot is called by the number of its first word.
     SINCE = 1
-    SLOT_WORDS = 2
-    WORDS = 512
+    STEP = 2
+    FINISHED_LENGTH = 3
+    SLOT_WORDS = 4
+    WORDS = 1024
 
     CAUSE_MEMORY = 1
     # Free bytes before the results: a frame's header goes there, so that it is one write.
@@ -48,11 +49,14 @@ class Page:
         self.results_size = self.words[self.RESULTS_SIZE]
         self.slots = self.words[self.SLOTS]
 
-    def begin_step(self, step, finished):
-        """Notes which step runs, and the results of those before it as far as they fit."""
+    def begin_step(self, slot, step, finished):
+        """Notes which step of the slot's event runs, and the results of those before it as far as they fit."""
         words = self.words
-        words[self.FINISHED_LENGTH] = 0
-        if len(finished) <= self.finished_size:
-            self.memory[self.finished_at : self.finished_at + len(finished)] = finished
-            words[self.FINISHED_LENGTH] = len(finished)
-        words[self.STEP] = step
+        words[slot + self.FINISHED_LENGTH] = 0
+        if finished and len(finished) <= self.finished_size:
+            at = self.finished_at
+            if slot != self.FIRST_SLOT:
+                at += (slot - self.FIRST_SLOT) // self.SLOT_WORDS * self.finished_size
+            self.memory[at : at + len(finished)] = finished
+            words[slot + self.FINISHED_LENGTH] = len(finished)
+        words[slot + self.STEP] = step

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes of a run: how it ended, and what its generators yielded."""
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+
 MOST_YIELDED = 10_000
 
 
@@ -32,3 +34,42 @@ async def collect(generator):
         if len(taken) > MOST_YIELDED:
             raise ValueError("a step may yield %d values at most for one event" % MOST_YIELDED)
     return taken
+
+
+async def resolve(result):
+    """(several, value) of what a step has returned."""
+    if type(result) is CoroutineType:
+        result = await result
+    kind = type(result)
+    if kind is AsyncGeneratorType:
+        return True, await collect(result)
+    if kind is GeneratorType:
+        return True, take_all(result)
+    return False, result
+
+
+class Pending:
+    """A run that stands still until what its step has returned is there, so that others can run meanwhile."""
+
+    __slots__ = ("index", "finished", "blob", "event", "context", "result", "error")
+
+    def __init__(self, index, finished, blob, event, context, result):
+        self.index = index
+        self.finished = finished
+        self.blob = blob
+        self.event = event
+        self.context = context
+        self.result = result
+        self.error = None
+
+    async def wait(self):
+        try:
+            self.result = await resolve(self.result)
+        except BaseException as error:
+            self.error = error
+
+    def take(self):
+        """(several, value), or what was raised."""
+        if self.error is not None:
+            raise self.error
+        return self.result

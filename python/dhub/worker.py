@@ -14,12 +14,13 @@ from dhub import _wire as wire
 from dhub._context import Context, Outbox
 from dhub._event import Event, raw_key
 from dhub._page import Page
-from dhub._results import Ended, collect, take_all
+from dhub._results import Ended, Pending, resolve, take_all
 from dhub._steps import Step
 
 FLUSH_AFTER_NS = 5_000_000
 READ_BYTES = 120_000  # below the size from which malloc asks the system each time
 SOCKET = 3
+_STEP = wire.STEP
 _NO_RESULT = (values.NONE, b"", b"")
 
 
@@ -170,79 +171,94 @@ class Worker:
         words = self.words
         unpack = wire.DELIVERY.unpack_from
         pack = wire.OUTCOME.pack_into
+        length, delivery_id, chain = wire.LENGTH, wire.DELIVERY_ID, wire.CHAIN
+        size, fixed, succeeded = wire.OUTCOME.size, wire.OUTCOME_FIXED, wire.SUCCEEDED
+        slot, recalled, used = Page.FIRST_SLOT, Page.RECALLED, Page.USED
+        since, step, finished = slot + Page.SINCE, slot + Page.STEP, slot + Page.FINISHED_LENGTH
         log = self.log
         many = len(self.steps) > 1
         page = self.page
-        results_at, room = page.results_at, page.results_size - wire.OUTCOME.size
+        results_at, room = page.results_at, page.results_size - size
         self.frames += 1
         number = self.frames
         broken = set()
         (count,) = wire.COUNT.unpack_from(buffer, at)
-        at += 4
+        at += wire.COUNT.size
         now = self.last_flush = monotonic_ns()
         for _ in range(count):
             fields = unpack(buffer, at)
             began = now
             if many:
-                page.begin_step(0, b"")
+                words[finished] = words[step] = 0
             # Noted first, then the look at what was recalled: the host does both the other way round (RecallClaim).
-            words[17] = began
-            words[16] = fields[1]
-            if words[1] >= number or fields[6] in broken:
-                words[16] = 0
-                self.put(fields[1], wire.NOT_STARTED)
-                at += fields[0] + 4
+            words[since] = began
+            words[slot] = fields[delivery_id]
+            if words[recalled] >= number or fields[chain] in broken:
+                words[slot] = 0
+                self.put(fields[delivery_id], wire.NOT_STARTED)
+                at += fields[length] + 4
                 continue
             try:
                 published = self.run(buffer, at, fields)
                 now = monotonic_ns()
                 if published is None and not log.used and self.used <= room:
-                    pack(page.memory, results_at + self.used, 44, fields[1], 1, 0, 0,
+                    pack(page.memory, results_at + self.used, fixed, fields[delivery_id], succeeded, 0, 0,
                          (now - began) // 1000, 0, 0, 0, 0, 0, 0)
-                    self.used += 48
+                    self.used += size
                     self.count += 1
-                    words[3] = self.used
+                    words[used] = self.used
                 else:
-                    self.put(fields[1], wire.SUCCEEDED, 0, now - began, log=log.take(), published=published or b"")
+                    self.put(fields[delivery_id], succeeded, 0, now - began, log=log.take(), published=published or b"")
             except Ended as ended:
                 now = monotonic_ns()
-                self.put_ended(fields[1], ended, now - began, log.take())
-                if fields[6] and ended.kind != wire.FILTERED:
-                    broken.add(fields[6])
+                self.put_ended(fields[delivery_id], ended, now - began, log.take())
+                if fields[chain] and ended.kind != wire.FILTERED:
+                    broken.add(fields[chain])
                 if ended.kind == wire.OUT_OF_MEMORY:
                     self.give_up()
-            at += fields[0] + 4
+            at += fields[length] + 4
             if now - self.last_flush > FLUSH_AFTER_NS:
                 self.flush()
-        words[16] = 0
+        words[slot] = 0
         self.flush()
 
-    def run(self, buffer, at, fields):
-        """All steps of one run. Answers the publications, None when there are none; raises Ended."""
-        index = fields[8]
-        finished = []
-        blob = None
-        if index:
-            finished, blob = self.resume(buffer, at, fields)
-            index = len(finished)
+    def run(self, buffer, at, fields, slot=Page.FIRST_SLOT, pending=None):
+        """All steps of one run, one at a time or among several. Answers the publications, None when there are none;
+        raises Ended. Where several run, a step that has to be waited for answers a Pending, with which the run goes on
+        later."""
+        if pending is None:
+            index, finished, blob = fields[_STEP], [], None
+            if index:
+                finished, blob = self.resume(buffer, at, fields, slot)
+                index = len(finished)
+        else:
+            index, finished, blob = pending.index, pending.finished, pending.blob
         steps = self.steps
         last = len(steps) - 1
         while index <= last:
             step = steps[index]
-            event = Event(buffer, at, fields, blob)
-            context = None
             try:
-                if step.takes_context:
-                    context = Context(self, step, event, finished)
-                    result = step.call(event, context)
+                if pending is None:
+                    event = Event(buffer, at, fields, blob)
+                    context = None
+                    if step.takes_context:
+                        context = Context(self, step, event, finished)
+                        result = step.call(event, context)
+                    else:
+                        result = step.call(event)
+                    if result is None and context is None and index == last:
+                        break
+                    kind = type(result)
+                    many = kind is GeneratorType
+                    if many:
+                        result = take_all(result)
+                    elif kind is CoroutineType or kind is AsyncGeneratorType:
+                        if self.several is not None:
+                            return Pending(index, finished, blob, event, context, result)
+                        many, result = self.wait_for(resolve(result))
                 else:
-                    result = step.call(event)
-                if result is None and context is None and index == last:
-                    break
-                kind = type(result)
-                many = kind is GeneratorType or kind is AsyncGeneratorType
-                if many or kind is CoroutineType:
-                    many, result = self.finish_result(result, kind)
+                    event, context = pending.event, pending.context
+                    pending, (many, result) = None, pending.take()
                 finished.append(self.finish_step(step, event, context, result, many, index == last))
             except BaseException as error:
                 raise self.ended(error, index, finished) from None
@@ -252,31 +268,24 @@ class Worker:
             if finished[-1][0] != values.NONE:
                 blob = finished[-1]
             if index <= last:
-                self.page.begin_step(index, values.pack_finished(finished))
+                self.page.begin_step(slot, index, values.pack_finished(finished))
         return b"".join([entry[2] for entry in finished]) or None if finished else None
 
-    def resume(self, buffer, at, fields, on_page=True):
-        start = at + wire.RECORD_AT + 4 + fields[wire.RECORD_LENGTH] + fields[wire.TOPIC_LENGTH]
-        packed = buffer[start : start + fields[wire.RESULTS_LENGTH]]
-        finished = values.unpack_finished(packed)
-        # What does not fit these steps is not theirs: the run begins at its first step.
-        if finished is None or len(finished) != fields[wire.STEP] or len(finished) >= len(self.steps):
-            return [], None
-        if on_page:
-            self.page.begin_step(len(finished), packed)
+    def resume(self, buffer, at, fields, slot):
+        """The finished steps of a run that goes on, and what the next one is given."""
+        finished = self.stored(buffer, at, fields)
+        if finished:
+            self.page.begin_step(slot, len(finished), values.pack_finished(finished))
         blobs = [entry for entry in finished if entry[0] != values.NONE]
         return finished, blobs[-1] if blobs else None
 
-    def finish_result(self, result, kind):
-        """(several, value) of a coroutine or a generator."""
-        if kind is CoroutineType:
-            result = self.wait_for(result)
-            kind = type(result)
-        if kind is AsyncGeneratorType:
-            return True, self.wait_for(collect(result))
-        if kind is GeneratorType:
-            return True, take_all(result)
-        return False, result
+    def stored(self, buffer, at, fields):
+        start = at + wire.RECORD_AT + 4 + fields[wire.RECORD_LENGTH] + fields[wire.TOPIC_LENGTH]
+        finished = values.unpack_finished(buffer[start : start + fields[wire.RESULTS_LENGTH]])
+        # What does not fit these steps is not theirs: the run begins at its first step.
+        if finished is None or len(finished) != fields[_STEP] or len(finished) >= len(self.steps):
+            return []
+        return finished
 
     def finish_step(self, step, event, context, result, many, is_last):
         """(tag, bytes, publications) of a step that has returned."""
@@ -375,7 +384,7 @@ class Worker:
     def give_up(self):
         """Memory is exhausted, and who holds it cannot be known: a fresh worker goes on with the rest."""
         for slot in range(self.page.slots):
-            self.words[Page.FIRST_SLOT + 2 * slot] = 0
+            self.words[Page.FIRST_SLOT + Page.SLOT_WORDS * slot] = 0
         self.words[Page.CAUSE] = Page.CAUSE_MEMORY
         self.flush()
         os._exit(1)

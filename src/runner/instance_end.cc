@@ -41,6 +41,7 @@ std::string users_frames(std::string_view text) {
     const bool ours = line.starts_with("  File \"") && (line.find("/dhub/worker.py\"") != std::string_view::npos ||
                                                         line.find("/dhub/template.py\"") != std::string_view::npos ||
                                                         line.find("/dhub/_concurrent.py\"") != std::string_view::npos ||
+                                                        line.find("/dhub/_results.py\"") != std::string_view::npos ||
                                                         line.starts_with("  File \"<string>\""));
     if (!ours) kept += line;
   }
@@ -132,8 +133,9 @@ void Instance::answer_begun(const std::vector<Begun>& begun, const std::string& 
   outcome.kind = outcome_of(verdict_->reason);
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now.mono - begun.front().since).count();
   outcome.duration_us = static_cast<std::uint32_t>(std::clamp<std::int64_t>(took, 0, 0xffffffff));
-  outcome.step = std::min<std::uint16_t>(page_->step(), static_cast<std::uint16_t>(start_.spec.steps.size()));
-  outcome.results = page_->finished_steps();
+  outcome.step =
+      std::min<std::uint16_t>(page_->step(begun.front().slot), static_cast<std::uint16_t>(start_.spec.steps.size()));
+  outcome.results = page_->finished_steps(begun.front().slot);
   outcome.log = page_->log();
   if (verdict_->reason == EndReason::TimedOut) {
     outcome.error =

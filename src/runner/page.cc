@@ -15,14 +15,12 @@
 namespace dhub::runner {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x3147415042554844;  // "DHUBPAG1"
+constexpr std::uint64_t kMagic = 0x3247415042554844;  // "DHUBPAG2"
 enum Word : std::size_t {
   kMagicWord = 0,
   kRecalled = 1,
-  kStep = 2,
   kUsed = 3,
   kLogUsed = 4,
-  kFinishedLength = 5,
   kCause = 6,
   kSeveral = 7,
   kLogAt = 8,
@@ -34,14 +32,21 @@ enum Word : std::size_t {
   kSlots = 14,
   kFirstSlot = 16,
 };
-constexpr std::uint64_t kHeadBytes = 4096;
-constexpr std::uint64_t kMostSlots = (kHeadBytes / 8 - kFirstSlot) / 2;
-constexpr std::uint64_t kMarkBytes = 64;  // "... [cut at 64KiB]" goes past the limit
-constexpr std::uint64_t kFinishedBytes = 256ULL << 10;
+// Words of a slot.
+enum SlotWord : std::size_t { kDelivery = 0, kSince = 1, kStep = 2, kFinishedLength = 3, kSlotWords = 4 };
+constexpr std::uint64_t kHeadBytes = 8192;
+constexpr std::uint64_t kMostSlots = (kHeadBytes / 8 - kFirstSlot) / kSlotWords;
+constexpr std::uint64_t kMarkBytes = 64;                // "... [cut at 64KiB]" goes past the limit
+constexpr std::uint64_t kFinishedBytes = 256ULL << 10;  // of one slot, where there are few
+constexpr std::uint64_t kAllFinishedBytes = 4ULL << 20;
 constexpr std::uint64_t kHeadRoom = 64;  // for the header of the frame that the results become
 constexpr std::uint64_t kResultsBytes = 1ULL << 20;
 constexpr std::uint64_t kMostLogBytes = 64ULL << 20;
 constexpr std::uint64_t kCauseMemory = 1;
+
+constexpr std::size_t word_of(std::size_t slot, SlotWord word) {
+  return kFirstSlot + slot * kSlotWords + word;
+}
 
 constexpr std::uint64_t round_up(std::uint64_t size) {
   return (size + 4095) & ~std::uint64_t{4095};
@@ -55,10 +60,10 @@ Result<SharedPage> SharedPage::create(std::uint64_t log_limit, std::int32_t slot
   layout[kLogAt] = kHeadBytes;
   layout[kLogLimit] = std::min(log_limit, kMostLogBytes);
   layout[kFinishedAt] = round_up(layout[kLogAt] + layout[kLogLimit] + kMarkBytes);
-  layout[kFinishedSize] = kFinishedBytes;
-  layout[kResultsAt] = layout[kFinishedAt] + kFinishedBytes + kHeadRoom;
-  layout[kResultsSize] = kResultsBytes;
   layout[kSlots] = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(std::max(slots, 1)), 1, kMostSlots);
+  layout[kFinishedSize] = std::min(kFinishedBytes, kAllFinishedBytes / layout[kSlots] / 4096 * 4096);
+  layout[kResultsAt] = layout[kFinishedAt] + layout[kSlots] * layout[kFinishedSize] + kHeadRoom;
+  layout[kResultsSize] = kResultsBytes;
   const std::uint64_t size = round_up(layout[kResultsAt] + kResultsBytes);
   Descriptor memory(::memfd_create("dhub-page", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   const auto failed = [] {
@@ -105,10 +110,6 @@ void SharedPage::set_word(std::size_t index, std::uint64_t value) {
   std::atomic_ref<std::uint64_t>(words[index]).store(value, std::memory_order_release);
 }
 
-std::string_view SharedPage::area(std::size_t at_word, std::size_t size_word, std::uint64_t used) const {
-  return {start_ + layout_[at_word], std::min(used, layout_[size_word])};
-}
-
 void SharedPage::recall(std::uint64_t frames) {
   set_word(kRecalled, frames);
 }
@@ -125,10 +126,10 @@ bool SharedPage::several() const {
 std::vector<Begun> SharedPage::begun() const {
   std::vector<Begun> found;
   for (std::size_t slot = 0; slot < layout_[kSlots]; ++slot) {
-    const std::uint64_t id = word(kFirstSlot + 2 * slot);
-    const std::uint64_t since = word(kFirstSlot + 2 * slot + 1);
+    const std::uint64_t id = word(word_of(slot, kDelivery));
+    const std::uint64_t since = word(word_of(slot, kSince));
     if (id == 0 || since == 0) continue;
-    found.push_back({DeliveryId{id}, Instant(Duration(static_cast<std::int64_t>(since)))});
+    found.push_back({DeliveryId{id}, Instant(Duration(static_cast<std::int64_t>(since))), slot});
   }
   return found;
 }
@@ -136,21 +137,22 @@ std::vector<Begun> SharedPage::begun() const {
 std::vector<DeliveryId> SharedPage::noted() const {
   std::vector<DeliveryId> found;
   for (std::size_t slot = 0; slot < layout_[kSlots]; ++slot) {
-    if (const std::uint64_t id = word(kFirstSlot + 2 * slot); id != 0) found.push_back(DeliveryId{id});
+    if (const std::uint64_t id = word(word_of(slot, kDelivery)); id != 0) found.push_back(DeliveryId{id});
   }
   return found;
 }
 
 std::string_view SharedPage::finished_outcomes() const {
-  return area(kResultsAt, kResultsSize, word(kUsed));
+  return {start_ + layout_[kResultsAt], std::min(word(kUsed), layout_[kResultsSize])};
 }
 
-std::uint16_t SharedPage::step() const {
-  return static_cast<std::uint16_t>(word(kStep));
+std::uint16_t SharedPage::step(std::size_t slot) const {
+  return static_cast<std::uint16_t>(word(word_of(slot, kStep)));
 }
 
-std::string_view SharedPage::finished_steps() const {
-  return area(kFinishedAt, kFinishedSize, word(kFinishedLength));
+std::string_view SharedPage::finished_steps(std::size_t slot) const {
+  const std::uint64_t size = layout_[kFinishedSize];
+  return {start_ + layout_[kFinishedAt] + slot * size, std::min(word(word_of(slot, kFinishedLength)), size)};
 }
 
 std::string_view SharedPage::log() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ namespace dhub::runner {
 struct Begun {
   DeliveryId delivery{};
   Instant since{};
+  std::size_t slot = 0;
 };
 
 // The memory that host and worker share (layout: docs/specs/frames.md, python/dhub/_page.py). The worker notes in it
@@ -49,9 +51,10 @@ class SharedPage {
   [[nodiscard]] std::vector<DeliveryId> noted() const;
   // The results area, as far as it is used: outcomes without a frame around them.
   [[nodiscard]] std::string_view finished_outcomes() const;
-  // Of the delivery in the first slot: which step ran, what the steps before it resulted in, what it has printed.
-  [[nodiscard]] std::uint16_t step() const;
-  [[nodiscard]] std::string_view finished_steps() const;
+  // Of the delivery in a slot: which step ran, and what the steps before it resulted in.
+  [[nodiscard]] std::uint16_t step(std::size_t slot) const;
+  [[nodiscard]] std::string_view finished_steps(std::size_t slot) const;
+  // What the one that runs has printed, where one runs at a time.
   [[nodiscard]] std::string_view log() const;
   // The worker ended itself because its memory was exhausted.
   [[nodiscard]] bool gave_up() const;
@@ -60,7 +63,6 @@ class SharedPage {
   SharedPage(Descriptor memory, char* start, std::size_t size);
   [[nodiscard]] std::uint64_t word(std::size_t index) const;
   void set_word(std::size_t index, std::uint64_t value);
-  [[nodiscard]] std::string_view area(std::size_t at_word, std::size_t size_word, std::uint64_t used) const;
 
   Descriptor memory_;
   char* start_ = nullptr;

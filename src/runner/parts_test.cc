@@ -35,42 +35,78 @@ class WorkersPage {
   char* bytes_ = nullptr;
 };
 
+// The first word of a slot, as docs/specs/frames.md has it.
+constexpr std::size_t slot_word(std::size_t slot) {
+  return 16 + 4 * slot;
+}
+
 TEST(SharedPage, TellsWhatTheWorkerHasNoted) {
   auto page = SharedPage::create(64 << 10, 4);
   ASSERT_TRUE(page.has_value());
   WorkersPage worker(*page);
   EXPECT_TRUE(page->begun().empty());
-  worker.word(16 + 2 * 2 + 1) = 5'000;
-  worker.word(16 + 2 * 2) = 77;
+  worker.word(slot_word(2) + 1) = 5'000;
+  worker.word(slot_word(2)) = 77;
   const auto begun = page->begun();
   ASSERT_EQ(begun.size(), 1u);
   EXPECT_EQ(begun[0].delivery, DeliveryId{77});
   EXPECT_EQ(begun[0].since, Instant(5us));
+  EXPECT_EQ(begun[0].slot, 2u);
   std::memcpy(worker.at(worker.word(8)), "printed", 7);
   worker.word(4) = 7;
   EXPECT_EQ(page->log(), "printed");
-  worker.word(2) = 3;
-  EXPECT_EQ(page->step(), 3);
   page->recall(9);
   EXPECT_EQ(worker.word(1), 9u);
   EXPECT_FALSE(page->gave_up());
   worker.word(6) = 1;
   EXPECT_TRUE(page->gave_up());
+  EXPECT_FALSE(page->several());
+  worker.word(7) = 1;
+  EXPECT_TRUE(page->several());
+}
+
+TEST(SharedPage, HasStepAndResultsOfEachSlot) {
+  auto page = SharedPage::create(64 << 10, 4);
+  ASSERT_TRUE(page.has_value());
+  WorkersPage worker(*page);
+  for (const std::size_t slot : {0, 3}) {
+    worker.word(slot_word(slot) + 2) = slot + 1;
+    worker.word(slot_word(slot) + 3) = 2 + slot;
+    std::memcpy(worker.at(worker.word(10) + slot * worker.word(11)), slot == 0 ? "ab" : "cdefg", 2 + slot);
+  }
+  EXPECT_EQ(page->step(0), 1);
+  EXPECT_EQ(page->step(3), 4);
+  EXPECT_EQ(page->finished_steps(0), "ab");
+  EXPECT_EQ(page->finished_steps(1), "");
+  EXPECT_EQ(page->finished_steps(3), "cdefg");
+}
+
+TEST(SharedPage, WhatIsOverAndOnItsWayIsNotedAndRunsNoMore) {
+  auto page = SharedPage::create(64 << 10, 2);
+  ASSERT_TRUE(page.has_value());
+  WorkersPage worker(*page);
+  worker.word(slot_word(1)) = 5;
+  EXPECT_TRUE(page->begun().empty());
+  EXPECT_THAT(page->noted(), testing::ElementsAre(DeliveryId{5}));
 }
 
 TEST(SharedPage, AWorkerThatLiesAboutSizesMakesNobodyReadPastTheEnd) {
-  auto page = SharedPage::create(1000, 1);
-  ASSERT_TRUE(page.has_value());
-  WorkersPage worker(*page);
-  for (std::size_t index = 2; index < 512; ++index) worker.word(index) = ~std::uint64_t{0};
-  EXPECT_EQ(page->finished_outcomes().size(), 1u << 20);
-  EXPECT_EQ(page->finished_steps().size(), 256u << 10);
-  EXPECT_LE(page->log().size(), 1064u);
-  EXPECT_EQ(page->begun().size(), 1u);
-  std::size_t sum = 0;
-  for (const auto& area : {page->finished_outcomes(), page->finished_steps(), page->log()})
-    for (const char c : area) sum += static_cast<unsigned char>(c);
-  EXPECT_GE(sum, 0u);
+  constexpr std::int32_t kManySlots = 1000;
+  for (const std::int32_t slots : {1, kManySlots}) {
+    auto page = SharedPage::create(1000, slots);
+    ASSERT_TRUE(page.has_value());
+    WorkersPage worker(*page);
+    for (std::size_t index = 2; index < 1024; ++index) worker.word(index) = ~std::uint64_t{0};
+    const std::size_t last = page->begun().size() - 1;
+    EXPECT_EQ(last, slots == 1 ? 0u : 251u);
+    EXPECT_EQ(page->finished_outcomes().size(), 1u << 20);
+    EXPECT_EQ(page->finished_steps(last).size(), slots == 1 ? 256u << 10 : 16u << 10);
+    EXPECT_LE(page->log().size(), 1064u);
+    std::size_t sum = 0;
+    for (const auto& area : {page->finished_outcomes(), page->finished_steps(last), page->log()})
+      for (const char c : area) sum += static_cast<unsigned char>(c);
+    EXPECT_GE(sum, 0u);
+  }
 }
 
 TEST(SharedPage, CannotBeShrunkUnderTheHost) {

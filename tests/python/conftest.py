@@ -37,9 +37,9 @@ class Page:
         log_area = (log + 64 + 4095) // 4096 * 4096
         words = [0] * 16
         words[0] = _page.MAGIC
-        words[8], words[9] = 4096, log
-        words[10], words[11] = 4096 + log_area, 256 << 10
-        words[12], words[13] = words[10] + words[11] + 64, results
+        words[8], words[9] = 8192, log
+        words[10], words[11] = 8192 + log_area, 256 << 10
+        words[12], words[13] = words[10] + slots * words[11] + 64, results
         words[14] = slots
         self.descriptor = os.memfd_create("page")
         size = words[12] + results
@@ -53,6 +53,18 @@ class Page:
 
     def set_word(self, index, value):
         struct.pack_into("<Q", self.memory, 8 * index, value)
+
+    def slot(self, delivery):
+        """The number of its first word; none when the delivery is in no slot."""
+        for slot in range(_page.Page.FIRST_SLOT, _page.Page.FIRST_SLOT + self.layout[14] * 4, 4):
+            if self.word(slot) == delivery:
+                return slot
+        return None
+
+    def finished(self, slot):
+        """The stored results of the steps before the one that runs."""
+        start = self.layout[10] + (slot - _page.Page.FIRST_SLOT) // 4 * self.layout[11]
+        return bytes(self.memory[start : start + self.word(slot + _page.Page.FINISHED_LENGTH)])
 
     def results(self):
         return bytes(self.memory[self.layout[12] : self.layout[12] + self.word(_page.Page.USED)])

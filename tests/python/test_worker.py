@@ -195,8 +195,7 @@ def test_the_page_names_every_async_event_that_has_begun(start_worker):
                           "    while here < 3: await asyncio.sleep(0.001)\n    os._exit(3)\n", concurrency=4)
     worker.deliver(*[delivery(n, b"x") for n in (21, 22, 23)])
     assert worker.process.wait(30) == 3
-    begun = {worker.page.word(_page.Page.FIRST_SLOT + 2 * slot) for slot in range(4)}
-    assert begun == {0, 21, 22, 23}
+    assert all(worker.page.slot(number) is not None for number in (0, 21, 22, 23))
 
 
 def test_an_async_event_past_its_timeout_is_cancelled(start_worker):
@@ -206,6 +205,50 @@ def test_an_async_event_past_its_timeout_is_cancelled(start_worker):
     found = worker.answers(2)
     assert (found[1].kind, found[2].kind) == (wire.TIMED_OUT, wire.SUCCEEDED)
     assert found[1].error == "timed out: the attempt ran for more than 0.2s (options.timeout)"
+
+
+COUNTED = ("async def handle(event):\n    open(%r, 'a').write('.')\n    return 'from the first'", None)
+ENDS_BADLY = ("import asyncio, os, signal\nasync def handle(event, context):\n    await asyncio.sleep(0)\n"
+              "    if context.attempt == 1: %s\n    return event.data", "out")
+
+
+def two_async_steps(start_worker, tmp_path, end, **more):
+    count = tmp_path / "count"
+    steps = (COUNTED[0] % str(count), None), (ENDS_BADLY[0] % end, "out")
+    return start_worker(*steps, concurrency=2, **more), count
+
+
+def test_a_time_out_among_several_is_that_of_its_step_and_keeps_the_steps_before(start_worker, tmp_path):
+    worker, count = two_async_steps(start_worker, tmp_path, "await asyncio.sleep(3600)", timeout=0.2)
+    timed_out = worker.run(b"x")
+    assert (timed_out.kind, timed_out.step) == (wire.TIMED_OUT, 1)
+    done = worker.run(b"x", number=2, step=timed_out.step, results=timed_out.results, attempt=2)
+    assert [p[2] for p in done.publications] == [b"from the first"]
+    assert count.read_text() == "."
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGSEGV)"])
+def test_a_death_among_several_leaves_the_step_and_the_steps_before_in_the_page(start_worker, tmp_path, end):
+    worker, _ = two_async_steps(start_worker, tmp_path, end)
+    worker.deliver(delivery(31, b"x"))
+    assert worker.process.wait(30) != 0
+    slot = worker.page.slot(31)
+    assert worker.page.word(slot + _page.Page.STEP) == 1
+    assert values.unpack_finished(worker.page.finished(slot)) == [(values.TEXT, b"from the first", b"")]
+
+
+def test_each_slot_of_several_has_its_own_step(start_worker, tmp_path):
+    worker = start_worker("async def handle(event): return event.data * 2",
+                          "import asyncio, os\nhere = 0\nasync def handle(event):\n    global here\n    here += 1\n"
+                          "    if event.data == 'cc': return 'on'\n"
+                          "    while here < 3: await asyncio.sleep(0)\n    await asyncio.sleep(0.01)\n    os._exit(3)",
+                          "import asyncio\nasync def handle(event): await asyncio.sleep(3600)", concurrency=3)
+    worker.deliver(delivery(1, b"a"), delivery(2, b"b"), delivery(3, b"c"))
+    assert worker.process.wait(30) == 3
+    for number, results in ((1, [b"aa"]), (2, [b"bb"]), (3, [b"cc", b"on"])):
+        slot = worker.page.slot(number)
+        assert worker.page.word(slot + _page.Page.STEP) == len(results)
+        assert [raw for _, raw, _ in values.unpack_finished(worker.page.finished(slot))] == results
 
 
 def test_the_environment_is_the_steps_own(start_worker):
@@ -277,10 +320,13 @@ def test_what_is_finished_is_noted_until_it_is_sent(start_worker, tmp_path):
         first = 10 * turns + 1
         worker.deliver(delivery(first, b"quick 0"), delivery(first + 1, b"block %d" % turns))
         open(tmp_path / "blocked").close()
-        noted = {worker.page.word(_page.Page.FIRST_SLOT + _page.Page.SLOT_WORDS * slot) for slot in range(2)}
+        noted = {number for number in (first, first + 1) if worker.page.slot(number) is not None}
         results = {Outcome(raw).delivery for raw in [worker.page.results()] if raw}
         assert first + 1 in noted
-        unsent += first in results
+        assert worker.page.word(worker.page.slot(first + 1) + _page.Page.SINCE) > 0
+        if first in results:
+            unsent += 1
+            assert worker.page.word(worker.page.slot(first) + _page.Page.SINCE) == 0, "it is over"
         if first not in noted:
             assert list(worker.answers(1)) == [first], "it was neither noted nor sent"
         open(tmp_path / "go", "w").close()

@@ -264,6 +264,36 @@ TEST(Deaths, WhatTheStepsBeforeHadFinishedSurvivesACrash) {
   EXPECT_EQ(resumed.publications[1].message.value, "from the first");
 }
 
+// With several at a time too.
+TEST(Deaths, ADeathAmongSeveralIsThatOfItsStepAndKeepsTheStepsBefore) {
+  for (const char* death :
+       {"os._exit(1)", "os.kill(os.getpid(), signal.SIGSEGV)", "await asyncio.sleep(3600)", "time.sleep(3600)"}) {
+    TestBackend t;
+    const std::vector<std::string> scripts{
+        "async def handle(event):\n    open('" + t.work_dir + "/ran', 'a').write('.')\n    return 'from the first'",
+        "import asyncio, os, signal, time\nasync def handle(event, context):\n    await asyncio.sleep(0)\n"
+        "    if context.attempt == 1: " +
+            std::string(death) + "\n    return event.data"};
+    const auto several = [](InstanceSpec& spec) {
+      spec.concurrency = 2;
+      spec.timeout = 300ms;
+      spec.steps[1].result_topic = "out";
+    };
+    const Outcome failed = t.run(t.start_ready(scripts, several), {"x"});
+    EXPECT_EQ(failed.kind,
+              std::string(death).find("sleep") == std::string::npos ? OutcomeKind::Crashed : OutcomeKind::TimedOut);
+    EXPECT_EQ(failed.step, 1) << death;
+    TestEvent again{"x"};
+    again.attempt = 2;
+    again.step = failed.step;
+    again.results = failed.results;
+    const Outcome& resumed = t.run(t.start_ready(scripts, several), again);
+    ASSERT_EQ(resumed.publications.size(), 1u) << death << resumed.trace;
+    EXPECT_EQ(resumed.publications[0].message.value, "from the first");
+    EXPECT_EQ(std::filesystem::file_size(t.work_dir + "/ran"), 1u) << death;
+  }
+}
+
 TEST(Deaths, OfSeveralThatHadBegunEachRunsAloneAndThenTheBadOneIsCharged) {
   TestBackend t;
   const std::string script =
