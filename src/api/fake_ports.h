@@ -106,10 +106,10 @@ class FakeCatalog : public Catalog {
     stored.erase(id);
     return {};
   }
-  Result<StartedTrigger> start_trigger(const StartTrigger&) override {
-    return fail(ErrorCode::Internal, "not used here");
-  }
-  Result<Trigger> set_desired(PipelineUid, DesiredState) override { return fail(ErrorCode::Internal, "not used here"); }
+  void start_trigger(StartTrigger, Answer<StartedTrigger>) override {}
+  void set_desired(PipelineUid, DesiredState, Answer<Trigger>) override {}
+  void ask_triggers(Answer<std::vector<Trigger>>) override {}
+  void ask_pipeline(PipelineUid, Version, Answer<PipelineVersion>) override {}
   Result<Trigger> trigger(PipelineUid pipeline) const override {
     const auto found = started.find(pipeline.value);
     if (found == started.end()) return fail(ErrorCode::NotFound, "It was never started.");
@@ -269,10 +269,10 @@ class FakeJournal : public Journal {
  public:
   std::vector<DeadLetter> letters;  // newest first
 
-  Result<LoadedPosition> load(PositionUid) override { return fail(ErrorCode::Internal, "not used here"); }
+  void load(PositionUid, Answer<LoadedPosition>) override {}
   void commit(JournalCommitRef, CommitDone) override {}
-  Status add_partitions(PositionUid, OwnerEpoch, const std::vector<StartOffset>&) override { return {}; }
-  Status mark_clean(PositionUid, OwnerEpoch) override { return {}; }
+  void add_partitions(PositionUid, OwnerEpoch, std::vector<StartOffset>, Answer<void>) override {}
+  void release(PositionUid, OwnerEpoch, Answer<void>) override {}
   Result<OffsetState> state_of(PositionUid, PartitionId, Offset) const override { return OffsetState{}; }
   Result<OutcomeCounts> counts(PositionUid) const override { return OutcomeCounts{}; }
   Result<std::vector<DeadLetter>> dead_letters(PipelineUid, std::int64_t before, std::size_t limit) const override {

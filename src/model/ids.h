@@ -17,6 +17,8 @@ using Offset = Strong<struct OffsetTag, std::int64_t>;
 
 // Counts the starts of a trigger; labels, never fences.
 using Generation = Strong<struct GenerationTag, std::int64_t>;
+// Counts the changes of what a user wants of a trigger: its starts and its desired states.
+using Revision = Strong<struct RevisionTag, std::int64_t>;
 // "1", "2", ... of a pipeline.
 using Version = Strong<struct VersionTag, std::int32_t>;
 

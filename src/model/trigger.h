@@ -15,6 +15,7 @@ struct Trigger {
   PipelineUid pipeline{};
   std::string pipeline_id;
   Generation generation{};
+  Revision revision{};  // rises with each change of this row; a row of a lower one is out of date
   Version version{};
   TopicUid topic{};
   std::string topic_name;

@@ -11,6 +11,7 @@
 #include "model/pipeline.h"
 #include "model/topic.h"
 #include "model/trigger.h"
+#include "ports/answer.h"
 
 namespace dhub {
 
@@ -28,7 +29,8 @@ struct StartTrigger {
   TopicUid topic{};
   std::optional<Topic> elsewhere;    // of a topic outside the store: what its log says of it
   std::vector<StartOffset> initial;  // for partitions that the position does not know yet
-  bool seek = false;                 // true: begin a new pass at `initial`, even where a position exists
+  // Not empty: begin a new pass there, even where a position exists; partitions that are not named stay where they are.
+  std::vector<StartOffset> seek_to;
 };
 
 struct StartedTrigger {
@@ -37,7 +39,8 @@ struct StartedTrigger {
   bool resumed = false;              // the position existed and was kept
 };
 
-// Pipelines, their versions and triggers: what users asked for. Thread-safe; every change is durable when it returns.
+// Pipelines, their versions and triggers: what users asked for. Thread-safe; every change is durable when it returns or
+// answers. What a service loop needs never blocks and is answered on a thread of the catalog.
 class Catalog {
  public:
   virtual ~Catalog() = default;
@@ -59,10 +62,17 @@ class Catalog {
   // Conflict while its trigger is not stopped, or while dead letters exist and are not to be discarded.
   virtual Status delete_pipeline(const std::string& id, bool discard_dead_letters, std::optional<Version> if_match) = 0;
 
+  // These four never block. They are applied, and answered, in the order they were handed in.
   // Generation, pinned version, start offsets and desired state Running, in one transaction.
-  virtual Result<StartedTrigger> start_trigger(const StartTrigger& request) = 0;
+  virtual void start_trigger(StartTrigger request, Answer<StartedTrigger> done) = 0;
+  // NotFound when it never had a trigger; Conflict when it is stopped and to be anything else: only a start begins
+  // again.
+  virtual void set_desired(PipelineUid pipeline, DesiredState desired, Answer<Trigger> done) = 0;
+  // As triggers() and pipeline().
+  virtual void ask_triggers(Answer<std::vector<Trigger>> done) = 0;
+  virtual void ask_pipeline(PipelineUid uid, Version version, Answer<PipelineVersion> done) = 0;
+
   // NotFound when it never had a trigger.
-  virtual Result<Trigger> set_desired(PipelineUid pipeline, DesiredState desired) = 0;
   virtual Result<Trigger> trigger(PipelineUid pipeline) const = 0;
   // All that ever were started and whose pipeline exists, by pipeline id.
   virtual Result<std::vector<Trigger>> triggers() const = 0;

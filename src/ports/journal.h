@@ -104,19 +104,20 @@ class Journal {
   virtual ~Journal() = default;
 
   // Raises owner_epoch, takes back the "clean" mark, moves the borders of suspicion after an unclean stop, and reads:
-  // one transaction, durable when it returns.
-  virtual Result<LoadedPosition> load(PositionUid position) = 0;
+  // one transaction, durable when it answers. Never blocks; those that are handed in together share their sync.
+  virtual void load(PositionUid position, Answer<LoadedPosition> done) = 0;
 
   // Partitions that the topic has got since, with the offset where each begins; those that are there stay as they are.
-  // Durable when it returns. Fenced like a commit.
-  virtual Status add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) = 0;
+  // Durable when it answers; never blocks. Fenced like a commit.
+  virtual void add_partitions(PositionUid position, OwnerEpoch epoch, std::vector<StartOffset> fresh,
+                              Answer<void> done) = 0;
 
   // Applies the commit only when owner_epoch and pass are the current ones and seq is the last number + 1. Never
-  // blocks. Commits of one position apply in the order they were handed in.
+  // blocks. Whatever is handed in for one position applies, and is answered, in that order.
   virtual void commit(JournalCommitRef commit, CommitDone done) = 0;
 
-  // After a drain: nothing is in flight. A later load finds a clean stop. Fenced like a commit. Blocks until durable.
-  virtual Status mark_clean(PositionUid position, OwnerEpoch epoch) = 0;
+  // After a drain: nothing is in flight. A later load finds a clean stop. Fenced like a commit. Never blocks.
+  virtual void release(PositionUid position, OwnerEpoch epoch, Answer<void> done) = 0;
 
   virtual Result<OffsetState> state_of(PositionUid position, PartitionId partition, Offset offset) const = 0;
   virtual Result<OutcomeCounts> counts(PositionUid position) const = 0;

@@ -52,8 +52,10 @@ class FakeCatalog : public Catalog {
     return unasked();
   }
   Status delete_pipeline(const std::string&, bool, std::optional<Version>) override { return unasked(); }
-  Result<StartedTrigger> start_trigger(const StartTrigger&) override { return unasked(); }
-  Result<Trigger> set_desired(PipelineUid, DesiredState) override { return unasked(); }
+  void start_trigger(StartTrigger, Answer<StartedTrigger>) override {}
+  void set_desired(PipelineUid, DesiredState, Answer<Trigger>) override {}
+  void ask_triggers(Answer<std::vector<Trigger>>) override {}
+  void ask_pipeline(PipelineUid, Version, Answer<PipelineVersion>) override {}
   Result<Trigger> trigger(PipelineUid) const override { return unasked(); }
   Result<std::vector<Trigger>> triggers() const override { return unasked(); }
   Result<std::vector<StartOffset>> cursors(PipelineUid, TopicUid) const override { return unasked(); }

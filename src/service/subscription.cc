@@ -27,19 +27,16 @@ Status check_cursors(const LoadedPosition& loaded, const Topic& topic) {
 
 }  // namespace
 
-tl::expected<std::unique_ptr<Subscription>, LoadFailure> Subscription::load(const World& world, TriggerSpec spec,
-                                                                            OnEnd on_end) {
+tl::expected<std::unique_ptr<Subscription>, LoadFailure> Subscription::begin(const World& world, TriggerSpec spec,
+                                                                             LoadedPosition loaded, OnEnd on_end) {
   const auto failed = [](Error error, bool of_log) {
     return tl::unexpected<LoadFailure>(LoadFailure{std::move(error), of_log});
   };
-  // In this order: a topic that is out of reach must not raise the owner epoch at every try.
   const auto topic = world.event_log.topic(spec.trigger.topic);
   if (!topic) return failed(topic.error(), true);
-  auto loaded = world.journal.load(spec.trigger.position);
-  if (!loaded) return failed(std::move(loaded.error()), false);
-  if (auto sound = check_cursors(*loaded, *topic); !sound) return failed(std::move(sound.error()), true);
+  if (auto sound = check_cursors(loaded, *topic); !sound) return failed(std::move(sound.error()), true);
   return std::unique_ptr<Subscription>(
-      new Subscription(world, std::move(spec), std::move(*loaded), *topic, std::move(on_end)));
+      new Subscription(world, std::move(spec), std::move(loaded), *topic, std::move(on_end)));
 }
 
 Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition loaded, const Topic& topic,
@@ -144,21 +141,25 @@ void Subscription::on_records_again(PartitionId partition, const delivery::ReadC
 }
 
 // New partitions begin at 0, whatever retention has left of them: what was published since they are there is covered.
-std::optional<Instant> Subscription::on_topic(const Topic& topic) {
+// New partitions begin at 0, whatever retention has left of them: what was published since they are there is covered.
+// The journal knows them before the engine does.
+void Subscription::on_topic(const Topic& topic) {
   std::vector<StartOffset> fresh;
   if (topic.partitions.size() > engine_.backlog().size())
     for (const auto& range : topic.partitions)
       if (!engine_.backlog().index_of(range.partition)) fresh.push_back({range.partition, Offset{0}});
-  if (fresh.empty() || life_.stopping) return std::nullopt;
-  return take_new_partitions(fresh);
+  if (fresh.empty() || life_.stopping || std::exchange(life_.adding_partitions, true)) return;
+  world_.journal.add_partitions(
+      spec_.trigger.position, epoch_, fresh,
+      leash_.answer<void>([this, fresh](const Status& added) { partitions_added(fresh, added); }));
 }
 
-// The journal knows them before the engine does. Answers when to try again.
-std::optional<Instant> Subscription::take_new_partitions(const std::vector<StartOffset>& fresh) {
-  const auto added = world_.journal.add_partitions(spec_.trigger.position, epoch_, fresh);
+void Subscription::partitions_added(const std::vector<StartOffset>& fresh, const Status& added) {
+  life_.adding_partitions = false;
+  if (life_.stopping) return;
   if (!added && added.error().code == ErrorCode::Fenced) {
     break_off(added.error());
-    return std::nullopt;
+    return end_if_drained();
   }
   if (!added) {
     note_error(added.error().message);
@@ -166,7 +167,8 @@ std::optional<Instant> Subscription::take_new_partitions(const std::vector<Start
       log(LogLevel::Error, "new partitions cannot be taken up, trying again every second",
           {{"error", added.error().message}});
     troubles_.partitions = added.error();
-    return world_.scheduler.now().mono + kTryAgain;
+    reading_.look_at_topic(world_.scheduler.now().mono + kTryAgain);
+    return arm_timer();
   }
   troubles_.partitions.reset();
   log(LogLevel::Info, "the topic has got new partitions", {{"count", fmt::format("{}", fresh.size())}});
@@ -175,7 +177,6 @@ std::optional<Instant> Subscription::take_new_partitions(const std::vector<Start
     reading_.set_cursor(start.partition, start.offset);
     reading_.add_partition(start.partition);
   }
-  return std::nullopt;
 }
 
 void Subscription::on_read_failed(PartitionId partition, const Error& error, bool is_new) {
@@ -332,7 +333,8 @@ void Subscription::end_if_drained() {
   if (!life_.broken) {
     cursors_.tell(world_.scheduler.now().mono);
     // A clean stop: nothing runs any more, so the next load suspects nobody. Failing to say so costs only caution.
-    (void)world_.journal.mark_clean(spec_.trigger.position, epoch_);
+    // Nobody waits for the answer: the next load is behind it.
+    world_.journal.release(spec_.trigger.position, epoch_, [](const Status&) {});
   }
   metrics_.set_instances(0);
   metrics_.set_in_flight(0);

@@ -60,15 +60,15 @@ struct TriggerSpec {
 // One running trigger: joins its topic's reader, the delivery engine, the journal and the instances of its event
 // service. Everything happens on the loop's thread; calls from the store's threads are posted there first.
 //
-// Life: load() raises the position's owner_epoch and begins to read; stop() drains; `on_end` tells when nothing of it
+// Life: begin() goes on where the journal has loaded the position; stop() drains; `on_end` tells when nothing of it
 // runs any more, and whether it ended by itself because the journal refused it. It is destroyed then, or when the loop
 // has ended.
 class Subscription final : public ComputeListener, private TopicReading::Owner {
  public:
   using OnEnd = std::function<void(std::optional<Error> broken)>;
 
-  static tl::expected<std::unique_ptr<Subscription>, LoadFailure> load(const World& world, TriggerSpec spec,
-                                                                       OnEnd on_end);
+  static tl::expected<std::unique_ptr<Subscription>, LoadFailure> begin(const World& world, TriggerSpec spec,
+                                                                        LoadedPosition loaded, OnEnd on_end);
   ~Subscription() override;
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
@@ -98,6 +98,7 @@ class Subscription final : public ComputeListener, private TopicReading::Owner {
     bool stopping = false;
     bool killed = false;
     bool ended = false;
+    bool adding_partitions = false;  // the journal has not answered yet
     std::optional<Error> broken;
     Scheduler::TimerId grace_timer = Scheduler::TimerId::None;
     std::optional<Instant> grace_until;
@@ -137,11 +138,11 @@ class Subscription final : public ComputeListener, private TopicReading::Owner {
 
   void on_records(PartitionId partition, const delivery::ReadChunk& chunk) override;
   void on_records_again(PartitionId partition, const delivery::ReadChunk& chunk) override;
-  std::optional<Instant> on_topic(const Topic& topic) override;
+  void on_topic(const Topic& topic) override;
   void on_read_failed(PartitionId partition, const Error& error, bool is_new) override;
   void on_read_recovered(PartitionId partition) override;
   void on_timer_moved() override { arm_timer(); }
-  std::optional<Instant> take_new_partitions(const std::vector<StartOffset>& fresh);
+  void partitions_added(const std::vector<StartOffset>& fresh, const Status& added);
 
   // subscription_status.cc
   [[nodiscard]] std::vector<Condition> conditions() const;

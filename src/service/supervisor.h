@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -20,17 +21,19 @@ namespace dhub::service {
 struct SupervisorOptions {
   std::int32_t cores = 1;  // max_instances of pipelines that do not say
   std::uint64_t seed = 0;
-  Duration stop_grace = std::chrono::seconds(10);  // for what is in flight at DELETE
-  delivery::EngineLimits limits = {};              // of each trigger
-  OutputTrouble output_trouble = {};               // called on the loop
+  Duration stop_grace = std::chrono::seconds(10);     // for what is in flight at DELETE
+  delivery::EngineLimits limits = {};                 // of each trigger
+  OutputTrouble output_trouble = {};                  // called on the loop
+  Duration longest_write = std::chrono::seconds(10);  // that a call waits for its change to be durable
 };
 
-// Keeps each trigger as its user wants it: desired state is written to the catalog first and made so afterwards. Holds
-// at most one subscription a pipeline, and starts the next one only when nothing of the last one runs any more.
+// Keeps each trigger as its user wants it. Desired state is written to the catalog first, each change with the next
+// revision; the row that comes back is made so by reconcile(), and so is each row that is found at the start. Holds at
+// most one subscription a pipeline, and begins the next one only when nothing of the last one runs any more.
 //
-// Everything happens on the scheduler's thread; calls from elsewhere are posted there. Only start() looks things up on
-// the caller's thread first, because another cluster's topic is asked for over a network. The ports outlive it. Destroy
-// it only after shutdown() has answered, or when the loop has ended.
+// Everything happens on the scheduler's thread, and nothing there waits for the store: it answers later. Calls look
+// things up on the caller's thread first, since another cluster's topic is asked for over a network. The ports outlive
+// it. Destroy it only after shutdown() has answered, or when the loop has ended.
 class Supervisor final : public Triggers {
  public:
   Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_log, Journal& journal, RunArchive& run_archive,
@@ -57,16 +60,26 @@ class Supervisor final : public Triggers {
                      Done<MessageState> done) override;
 
  private:
-  // One pipeline's place: what runs now, and what is to run when that has ended.
+  enum class Stage {
+    Resting,  // nothing runs: not wanted any more, about to be loaded, or waiting for the next try
+    Loading,  // the store has been asked for its version or position
+    Running,
+    Stopping,  // what runs is drained, or killed
+  };
+  // One pipeline's place: what is wanted of it, and how far that is so.
   struct Place {
+    Stage stage = Stage::Resting;
+    Trigger wanted;                          // the newest row that is known
+    std::optional<Definition> definition;    // of its version, when it is known
+    bool begin_anew = false;                 // a seek has gone past what is being loaded or runs
     std::unique_ptr<Metrics::Hold> metrics;  // they end with the trigger, not with each subscription of it
     std::unique_ptr<Subscription> current;
-    std::optional<TriggerSpec> next;
     std::optional<Error> error;  // why it does not run though it is meant to
     bool error_of_log = false;
     Scheduler::TimerId retry = Scheduler::TimerId::None;
     Duration retry_delay{};
-    std::vector<std::function<void()>> when_idle;
+    std::vector<std::function<void()>> when_resting;
+    std::vector<std::function<void()>> when_settled;  // it runs, or is known not to, or must let another end first
   };
   // Somebody who waits for a status to change.
   struct Waiter {
@@ -82,27 +95,48 @@ class Supervisor final : public Triggers {
     PipelineVersion version;
     Definition definition;
     Topic topic;
+    std::vector<StartOffset> cursors;  // where it stands
     std::vector<StartOffset> adopted;  // of the consumer group
+  };
+  // A call that waits for the store, and is told in time whatever the store does.
+  template <typename T>
+  struct Waiting {
+    Done<T> done;
+    Scheduler::TimerId deadline = Scheduler::TimerId::None;
   };
 
   Scheduler::TimerId after(Duration delay, std::function<void()> task);
+  // The answer to a write that `done` waits for: `then` makes it so, whether or not somebody still waits.
+  template <typename Row, typename T, typename F>
+  Answer<Row> written(Done<T> done, F then);
 
   void recover_now(Duration retry_delay);
-  Status bring_back(const Trigger& trigger);
+  void take_all(const Result<std::vector<Trigger>>& triggers, Duration retry_delay);
+  Place& take(const Trigger& row);
+  void reconcile(PipelineUid pipeline);
+  [[nodiscard]] bool is_wanted(const Place& place) const;
+  static bool goes_on(Place& place);
+  void load(PipelineUid pipeline, Place& place);
+  void version_read(PipelineUid pipeline, Version version, Result<PipelineVersion> read);
+  void load_position(PipelineUid pipeline, Place& place);
+  void position_loaded(PipelineUid pipeline, Result<LoadedPosition> loaded);
+  void begin(PipelineUid pipeline, LoadedPosition loaded);
+  void on_end(PipelineUid pipeline, std::optional<Error> broken);
+  Place& rest(PipelineUid pipeline);
+  static void settle(Place& place);
+  void retry_later(PipelineUid pipeline, Error error, bool of_log);
+  void forget_trouble(Place& place);
+  void release(const LoadedPosition& loaded);
+
+  // supervisor_commands.cc
   Result<StartPlan> plan_start(StartCommand command) const;
   Status adopt_group(StartPlan& plan) const;
-  void start_now(StartPlan& plan, const Done<Started>& done);
-  Result<StartedTrigger> start_durably(const StartPlan& plan, bool seek);
-  Result<StartTrigger> start_request(const StartPlan& plan, bool seek) const;
-  void bring_up(PipelineUid pipeline);
-  void replace(TriggerSpec spec, bool seek);
-  void on_end(PipelineUid pipeline, std::optional<Error> broken);
-  void retry_later(PipelineUid pipeline, Error error, bool of_log);
-  void stop_now(const std::string& pipeline_id, bool forget_position, const Done<Nothing>& done);
+  void start_now(const std::shared_ptr<StartPlan>& plan, const Done<Started>& done);
+  [[nodiscard]] static StartTrigger start_request(const StartPlan& plan);
+  void started(StartPlan& plan, const StartedTrigger& stored, const Done<Started>& done);
+  void stopped(const Trigger& row, const Done<Nothing>& done);
   void shut_down_now(Duration grace, const std::function<void()>& done);
   void set_desired(const std::string& pipeline_id, DesiredState desired, Done<Nothing> done);
-  Status set_desired_now(const std::string& pipeline_id, DesiredState desired);
-  Result<TriggerSpec> spec_of(const Trigger& trigger) const;
   Result<PipelineUid> pipeline_uid(const std::string& pipeline_id) const;
 
   // supervisor_status.cc

@@ -59,8 +59,8 @@ Result<TriggerStatus> Supervisor::status_now(const std::string& pipeline_id) con
   const auto place = places_.find(uid);
   if (place != places_.end() && place->second.current) {
     TriggerStatus status = place->second.current->status();
-    if (place->second.next) {
-      status.trigger = place->second.next->trigger;
+    if (status.trigger.generation != place->second.wanted.generation) {
+      status.trigger = place->second.wanted;
       status.etag = status_etag(status);
     }
     return status;

@@ -71,7 +71,7 @@ void TopicReading::on_news(News news) {
     if (!is_new) mark(partition);
     news.all = news.all || is_new;
   }
-  note_ends_at(ends_noted_at_.value_or(Instant{}) + (news.all ? kNoteEnds : kNoteUnread));
+  look_at_topic(ends_noted_at_.value_or(Instant{}) + (news.all ? kNoteEnds : kNoteUnread));
   if (note_ends_at_ && *note_ends_at_ <= now()) note_ends();
   read_on();
   owner_.on_timer_moved();
@@ -96,7 +96,7 @@ void TopicReading::add_partition(PartitionId partition) {
   post();
 }
 
-void TopicReading::note_ends_at(Instant at) {
+void TopicReading::look_at_topic(Instant at) {
   sooner(note_ends_at_, at);
 }
 
@@ -105,8 +105,8 @@ void TopicReading::note_ends() {
   note_ends_at_.reset();
   ends_noted_at_ = now();
   const auto topic = place_.event_log.topic(place_.topic);
-  if (!topic) return note_ends_at(now() + kReadAgain);  // what we were called for is not told again
-  if (const auto again = owner_.on_topic(*topic)) note_ends_at(*again);
+  if (!topic) return look_at_topic(now() + kReadAgain);  // what we were called for is not told again
+  owner_.on_topic(*topic);
   for (const auto& range : topic->partitions) lag_.raise_end(range.partition, range.end);
   metrics_.set_lag(lag_.lag());
   // Whoever is behind does not rely on being called when the records have come.

@@ -30,8 +30,8 @@ class TopicReading {
     virtual ~Owner() = default;
     virtual void on_records(PartitionId partition, const delivery::ReadChunk& chunk) = 0;
     virtual void on_records_again(PartitionId partition, const delivery::ReadChunk& chunk) = 0;
-    // The topic as a whole was looked at. Answers when to look again, when something could not be taken up.
-    virtual std::optional<Instant> on_topic(const Topic& topic) = 0;
+    // The topic as a whole was looked at: it may have more partitions.
+    virtual void on_topic(const Topic& topic) = 0;
     virtual void on_read_failed(PartitionId partition, const Error& error, bool is_new) = 0;
     virtual void on_read_recovered(PartitionId partition) = 0;
     // When next_at() may have changed.
@@ -51,6 +51,8 @@ class TopicReading {
   void set_paused(bool paused) { is_paused_ = paused; }
   // The engine has got one more.
   void add_partition(PartitionId partition);
+  // Looks at the whole topic then, or sooner.
+  void look_at_topic(Instant at);
   // After each step of the engine: there may be room again.
   void look();
 
@@ -83,7 +85,6 @@ class TopicReading {
   void on_news_again(News news);
   void mark(PartitionId partition);
   void mark_all();
-  void note_ends_at(Instant at);
   void note_ends();
   void post();
   void read_on();

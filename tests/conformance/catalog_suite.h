@@ -62,7 +62,7 @@ TEST_P(CatalogConformance, WhatIsMissingIsNamed) {
   EXPECT_EQ(code_of(catalog().versions("q", 0, 10)), ErrorCode::NotFound);
   EXPECT_EQ(code_of(catalog().put_pipeline("q", {}, std::nullopt)), ErrorCode::NotFound);
   EXPECT_EQ(code_of(catalog().trigger(PipelineUid{99})), ErrorCode::NotFound);
-  EXPECT_EQ(code_of(catalog().set_desired(PipelineUid{99}, DesiredState::Paused)), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(set_desired_now(catalog(), PipelineUid{99}, DesiredState::Paused)), ErrorCode::NotFound);
 }
 
 TEST_P(CatalogConformance, APutStoresTheNextVersionAndKeepsWhatItDoesNotName) {
@@ -109,9 +109,9 @@ TEST_P(CatalogConformance, ListsComeInPages) {
 TEST_P(CatalogConformance, ADeletedPipelineIsGoneAndANewOneOfItsIdIsAnother) {
   const auto old = create("p");
   const TopicUid topic = log().ensure_topic("orders")->uid;
-  ASSERT_TRUE(catalog().start_trigger(start_of(old, topic)));
+  ASSERT_TRUE(start_trigger_now(catalog(), start_of(old, topic)));
   EXPECT_EQ(code_of_status(catalog().delete_pipeline("p", false, std::nullopt)), ErrorCode::Conflict);
-  ASSERT_TRUE(catalog().set_desired(old.uid, DesiredState::Stopped));
+  ASSERT_TRUE(set_desired_now(catalog(), old.uid, DesiredState::Stopped));
   ASSERT_TRUE(catalog().delete_pipeline("p", false, std::nullopt));
   EXPECT_EQ(code_of(catalog().pipeline("p", std::nullopt)), ErrorCode::NotFound);
   EXPECT_EQ(code_of(catalog().trigger(old.uid)), ErrorCode::NotFound);
@@ -120,13 +120,13 @@ TEST_P(CatalogConformance, ADeletedPipelineIsGoneAndANewOneOfItsIdIsAnother) {
   EXPECT_EQ(code_of_status(catalog().delete_pipeline("p", false, std::nullopt)), ErrorCode::NotFound);
   const auto again = create("p");
   EXPECT_GT(again.uid, old.uid);
-  EXPECT_FALSE(catalog().start_trigger(start_of(again, topic))->resumed);
+  EXPECT_FALSE(start_trigger_now(catalog(), start_of(again, topic))->resumed);
 }
 
 TEST_P(CatalogConformance, APipelineWithDeadLettersIsDeletedOnlyOnRequest) {
   const auto pipeline = create("p");
-  const auto started = catalog().start_trigger(start_of(pipeline, log().ensure_topic("orders")->uid));
-  const auto loaded = journal().load(started->trigger.position);
+  const auto started = start_trigger_now(catalog(), start_of(pipeline, log().ensure_topic("orders")->uid));
+  const auto loaded = load_now(journal(), started->trigger.position);
   JournalCommit dead;
   dead.position = loaded->position;
   dead.owner_epoch = loaded->owner_epoch;
@@ -138,7 +138,7 @@ TEST_P(CatalogConformance, APipelineWithDeadLettersIsDeletedOnlyOnRequest) {
   journal().commit(std::make_shared<const JournalCommit>(dead),
                    [&](Result<CommitAnswer> answer) { stored.set_value(answer.has_value()); });
   ASSERT_TRUE(stored.get_future().get());
-  ASSERT_TRUE(catalog().set_desired(pipeline.uid, DesiredState::Stopped));
+  ASSERT_TRUE(set_desired_now(catalog(), pipeline.uid, DesiredState::Stopped));
   EXPECT_EQ(code_of_status(catalog().delete_pipeline("p", false, std::nullopt)), ErrorCode::Conflict);
   EXPECT_TRUE(catalog().delete_pipeline("p", true, std::nullopt));
 }
@@ -149,7 +149,7 @@ TEST_P(CatalogConformance, AStartMakesTriggerAndPositionAtTheGivenOffsets) {
   const TopicUid topic = log().topic("orders")->uid;
   auto request = start_of(pipeline, topic);
   request.initial = {{PartitionId{0}, Offset{2}}};
-  const auto started = catalog().start_trigger(request);
+  const auto started = start_trigger_now(catalog(), request);
   ASSERT_TRUE(is_ok(started));
   EXPECT_FALSE(started->resumed);
   ASSERT_EQ(started->cursors.size(), 1U);
@@ -169,33 +169,72 @@ TEST_P(CatalogConformance, AStartWhereAPositionIsKeepsItUnlessItSeeks) {
   ASSERT_TRUE(publish(log(), to_topic("orders", {text("a"), text("b"), text("c")})));
   auto request = start_of(pipeline, log().topic("orders")->uid);
   request.initial = {{PartitionId{0}, Offset{1}}};
-  const auto first = catalog().start_trigger(request);
+  const auto first = start_trigger_now(catalog(), request);
   request.initial = {{PartitionId{0}, Offset{3}}};
-  const auto second = catalog().start_trigger(request);
+  const auto second = start_trigger_now(catalog(), request);
   EXPECT_TRUE(second->resumed);
   EXPECT_EQ(second->cursors.at(0).offset, Offset{1});
   EXPECT_EQ(second->trigger.generation, Generation{2});
   EXPECT_EQ(second->trigger.position, first->trigger.position);
-  request.seek = true;
-  const auto third = catalog().start_trigger(request);
+  request.seek_to = request.initial;
+  const auto third = start_trigger_now(catalog(), request);
   EXPECT_EQ(third->cursors.at(0).offset, Offset{3});
-  EXPECT_EQ(journal().load(third->trigger.position)->pass, Pass{2});
+  EXPECT_EQ(load_now(journal(), third->trigger.position)->pass, Pass{2});
+}
+
+TEST_P(CatalogConformance, EachChangeOfATriggerHasTheNextRevision) {
+  const auto pipeline = create("p");
+  const auto request = start_of(pipeline, log().ensure_topic("orders")->uid);
+  std::vector<std::int64_t> revisions;
+  revisions.push_back(start_trigger_now(catalog(), request)->trigger.revision.value);
+  revisions.push_back(set_desired_now(catalog(), pipeline.uid, DesiredState::Paused)->revision.value);
+  revisions.push_back(start_trigger_now(catalog(), request)->trigger.revision.value);
+  revisions.push_back(set_desired_now(catalog(), pipeline.uid, DesiredState::Stopped)->revision.value);
+  EXPECT_EQ(revisions, (std::vector<std::int64_t>{1, 2, 3, 4}));
+  harness().reopen();
+  EXPECT_EQ(catalog().trigger(pipeline.uid)->revision, Revision{4});
+}
+
+TEST_P(CatalogConformance, OnlyAStartBeginsAgainWhatIsStopped) {
+  const auto pipeline = create("p");
+  const auto request = start_of(pipeline, log().ensure_topic("orders")->uid);
+  ASSERT_TRUE(start_trigger_now(catalog(), request));
+  ASSERT_TRUE(set_desired_now(catalog(), pipeline.uid, DesiredState::Stopped));
+  ASSERT_TRUE(set_desired_now(catalog(), pipeline.uid, DesiredState::Stopped)) << "it is so already";
+  for (const auto desired : {DesiredState::Running, DesiredState::Paused})
+    EXPECT_EQ(code_of(set_desired_now(catalog(), pipeline.uid, desired)), ErrorCode::Conflict);
+  EXPECT_EQ(catalog().trigger(pipeline.uid)->desired, DesiredState::Stopped);
+  EXPECT_EQ(start_trigger_now(catalog(), request)->trigger.desired, DesiredState::Running);
+}
+
+TEST_P(CatalogConformance, WhatALoopAsksForIsWhatOthersAreAnswered) {
+  const auto pipeline = create("p");
+  ASSERT_TRUE(start_trigger_now(catalog(), start_of(pipeline, log().ensure_topic("orders")->uid)));
+  const auto triggers = answer_of<std::vector<Trigger>>([&](auto done) { catalog().ask_triggers(std::move(done)); });
+  ASSERT_EQ(triggers->size(), 1U);
+  EXPECT_EQ(triggers->at(0).pipeline_id, "p");
+  const auto ask = [&](Version version) {
+    return answer_of<PipelineVersion>(
+        [&](auto done) { catalog().ask_pipeline(pipeline.uid, version, std::move(done)); });
+  };
+  EXPECT_EQ(ask(Version{1})->options_json, pipeline.options_json);
+  EXPECT_EQ(code_of(ask(Version{2})), ErrorCode::NotFound);
 }
 
 TEST_P(CatalogConformance, AStartOutsideTheLogIsRefusedAndChangesNothing) {
   const auto pipeline = create("p");
   auto request = start_of(pipeline, log().ensure_topic("orders")->uid);
   request.initial = {{PartitionId{0}, Offset{1}}};
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::InvalidArgument);
   request.initial = {{PartitionId{5}, Offset{0}}};
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::InvalidArgument);
   EXPECT_EQ(code_of(catalog().trigger(pipeline.uid)), ErrorCode::NotFound);
   request.initial = {};
   request.version = Version{9};
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::NotFound);
   request.version = Version{1};
   request.topic = TopicUid{4711};
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::NotFound);
 }
 
 TEST_P(CatalogConformance, AnotherTopicIsAnotherPositionAndTheOldOneStays) {
@@ -204,12 +243,12 @@ TEST_P(CatalogConformance, AnotherTopicIsAnotherPositionAndTheOldOneStays) {
   const TopicUid orders = log().topic("orders")->uid;
   auto request = start_of(pipeline, orders);
   request.initial = {{PartitionId{0}, Offset{1}}};
-  const auto first = catalog().start_trigger(request);
-  const auto second = catalog().start_trigger(start_of(pipeline, log().ensure_topic("invoices")->uid));
+  const auto first = start_trigger_now(catalog(), request);
+  const auto second = start_trigger_now(catalog(), start_of(pipeline, log().ensure_topic("invoices")->uid));
   EXPECT_NE(first->trigger.position, second->trigger.position);
   EXPECT_EQ(catalog().triggers()->size(), 1U);
   EXPECT_EQ(catalog().cursors(pipeline.uid, orders)->at(0).offset, Offset{1});
-  EXPECT_TRUE(catalog().start_trigger(start_of(pipeline, orders))->resumed);
+  EXPECT_TRUE(start_trigger_now(catalog(), start_of(pipeline, orders))->resumed);
 }
 
 TEST_P(CatalogConformance, AStartOnATopicElsewhereTakesItsPartitionsFromThatLog) {
@@ -218,7 +257,7 @@ TEST_P(CatalogConformance, AStartOnATopicElsewhereTakesItsPartitionsFromThatLog)
   auto request = start_of(pipeline, uid);
   request.elsewhere = foreign(uid, "kafka/orders", {{7'000'000'000, 9'000'000'000}, {5, 5}, {0, 10}});
   request.initial = {{PartitionId{2}, Offset{10}}};
-  const auto started = catalog().start_trigger(request);
+  const auto started = start_trigger_now(catalog(), request);
   ASSERT_TRUE(is_ok(started));
   EXPECT_FALSE(started->resumed);
   EXPECT_EQ(started->trigger.topic, uid);
@@ -230,7 +269,7 @@ TEST_P(CatalogConformance, AStartOnATopicElsewhereTakesItsPartitionsFromThatLog)
   EXPECT_EQ(cursors->at(0).offset, Offset{7'000'000'000}) << "where the log begins";
   EXPECT_EQ(cursors->at(1).offset, Offset{5});
   EXPECT_EQ(cursors->at(2).offset, Offset{10}) << "where it was told to";
-  const auto loaded = journal().load(started->trigger.position);
+  const auto loaded = load_now(journal(), started->trigger.position);
   ASSERT_TRUE(is_ok(loaded));
   ASSERT_EQ(loaded->partitions.size(), 3U);
   EXPECT_EQ(loaded->partitions[0].cursor, Offset{7'000'000'000});
@@ -241,19 +280,20 @@ TEST_P(CatalogConformance, AStartOnATopicElsewhereIsCheckedAgainstThatLog) {
   const auto pipeline = create("p");
   const TopicUid uid = *registry().enlist("kafka", "orders", "id");
   auto request = start_of(pipeline, uid);
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound) << "the store knows no partitions of it";
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::NotFound)
+      << "the store knows no partitions of it";
   request.elsewhere = foreign(uid, "kafka/orders", {{100, 200}});
   request.initial = {{PartitionId{0}, Offset{201}}};
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::InvalidArgument);
   request.initial = {{PartitionId{1}, Offset{0}}};
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::InvalidArgument);
   request.initial = {};
   request.topic = TopicUid{4711};
   request.elsewhere = foreign(TopicUid{4711}, "kafka/orders", {{100, 200}});
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound) << "it was never enlisted";
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::NotFound) << "it was never enlisted";
   request.topic = log().ensure_topic("orders")->uid;
   request.elsewhere = foreign(request.topic, "orders", {{100, 200}});
-  EXPECT_EQ(code_of(catalog().start_trigger(request)), ErrorCode::NotFound) << "it is the store's own";
+  EXPECT_EQ(code_of(start_trigger_now(catalog(), request)), ErrorCode::NotFound) << "it is the store's own";
   EXPECT_EQ(code_of(catalog().trigger(pipeline.uid)), ErrorCode::NotFound);
 }
 
@@ -262,17 +302,17 @@ TEST_P(CatalogConformance, AStartElsewhereAddsPartitionsThatAreNewAndKeepsTheOth
   const TopicUid uid = *registry().enlist("kafka", "orders", "id");
   auto request = start_of(pipeline, uid);
   request.elsewhere = foreign(uid, "kafka/orders", {{100, 200}});
-  ASSERT_TRUE(is_ok(catalog().start_trigger(request)));
+  ASSERT_TRUE(is_ok(start_trigger_now(catalog(), request)));
   request.elsewhere = foreign(uid, "kafka/orders", {{150, 300}, {3, 50}});
-  const auto second = catalog().start_trigger(request);
+  const auto second = start_trigger_now(catalog(), request);
   ASSERT_TRUE(is_ok(second));
   EXPECT_TRUE(second->resumed);
   ASSERT_EQ(second->cursors.size(), 2U);
   EXPECT_EQ(second->cursors[0].offset, Offset{100});
   EXPECT_EQ(second->cursors[1].offset, Offset{3});
   request.initial = {{PartitionId{0}, Offset{300}}};
-  request.seek = true;
-  const auto third = catalog().start_trigger(request);
+  request.seek_to = request.initial;
+  const auto third = start_trigger_now(catalog(), request);
   ASSERT_TRUE(is_ok(third));
   EXPECT_EQ(third->cursors[0].offset, Offset{300});
   EXPECT_EQ(third->cursors[1].offset, Offset{3});
@@ -282,8 +322,8 @@ TEST_P(CatalogConformance, AStartElsewhereAddsPartitionsThatAreNewAndKeepsTheOth
 
 TEST_P(CatalogConformance, TriggersAreListedByPipelineWithWhatIsWantedOfThem) {
   const TopicUid topic = log().ensure_topic("orders")->uid;
-  for (const char* id : {"b", "a"}) ASSERT_TRUE(catalog().start_trigger(start_of(create(id), topic)));
-  ASSERT_TRUE(catalog().set_desired(catalog().pipeline("a", std::nullopt)->uid, DesiredState::Paused));
+  for (const char* id : {"b", "a"}) ASSERT_TRUE(start_trigger_now(catalog(), start_of(create(id), topic)));
+  ASSERT_TRUE(set_desired_now(catalog(), catalog().pipeline("a", std::nullopt)->uid, DesiredState::Paused));
   harness().reopen();
   const auto triggers = catalog().triggers();
   ASSERT_EQ(triggers->size(), 2U);

@@ -154,11 +154,11 @@ TEST_P(EventLogConformance, ATopicThatATriggerListensOnIsNotDeleted) {
   start.pipeline = pipeline->uid;
   start.version = pipeline->version;
   start.topic = orders.uid;
-  ASSERT_TRUE(catalog().start_trigger(start));
+  ASSERT_TRUE(start_trigger_now(catalog(), start));
   EXPECT_EQ(code_of(log().delete_topic("orders")), ErrorCode::Conflict);
-  ASSERT_TRUE(catalog().set_desired(pipeline->uid, DesiredState::Paused));
+  ASSERT_TRUE(set_desired_now(catalog(), pipeline->uid, DesiredState::Paused));
   EXPECT_EQ(code_of(log().delete_topic("orders")), ErrorCode::Conflict);
-  ASSERT_TRUE(catalog().set_desired(pipeline->uid, DesiredState::Stopped));
+  ASSERT_TRUE(set_desired_now(catalog(), pipeline->uid, DesiredState::Stopped));
   EXPECT_TRUE(log().delete_topic("orders"));
 }
 

@@ -83,6 +83,31 @@ inline Result<CommitAnswer> commit(Journal& journal, JournalCommit content) {
   return answered.get();
 }
 
+// What an adapter answers later, waited for.
+template <typename T, typename F>
+Result<T> answer_of(F call) {
+  std::promise<Result<T>> promise;
+  auto answered = promise.get_future();
+  call([&promise](Result<T> answer) { promise.set_value(std::move(answer)); });
+  return answered.get();
+}
+inline Result<LoadedPosition> load_now(Journal& journal, PositionUid position) {
+  return answer_of<LoadedPosition>([&](auto done) { journal.load(position, std::move(done)); });
+}
+inline Status add_partitions_now(Journal& journal, PositionUid position, OwnerEpoch epoch,
+                                 const std::vector<StartOffset>& fresh) {
+  return answer_of<void>([&](auto done) { journal.add_partitions(position, epoch, fresh, std::move(done)); });
+}
+inline Status release_now(Journal& journal, PositionUid position, OwnerEpoch epoch) {
+  return answer_of<void>([&](auto done) { journal.release(position, epoch, std::move(done)); });
+}
+inline Result<StartedTrigger> start_trigger_now(Catalog& catalog, const StartTrigger& request) {
+  return answer_of<StartedTrigger>([&](auto done) { catalog.start_trigger(request, std::move(done)); });
+}
+inline Result<Trigger> set_desired_now(Catalog& catalog, PipelineUid pipeline, DesiredState desired) {
+  return answer_of<Trigger>([&](auto done) { catalog.set_desired(pipeline, desired, std::move(done)); });
+}
+
 inline Message text(const std::string& value, std::optional<std::string> key = std::nullopt) {
   Message message;
   message.key = std::move(key);

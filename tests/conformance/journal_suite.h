@@ -27,14 +27,14 @@ class JournalConformance : public Suite {
     request.version = Version{1};
     request.topic = topic_;
     request.initial = std::move(initial);
-    request.seek = seek;
-    auto started = catalog().start_trigger(request);
+    if (seek) request.seek_to = request.initial;
+    auto started = start_trigger_now(catalog(), request);
     EXPECT_TRUE(started) << (started ? "" : started.error().message);
     return started.value_or(StartedTrigger{});
   }
   // Loads and makes that load's owner the one that next() speaks for.
   LoadedPosition load() {
-    auto loaded = journal().load(position_);
+    auto loaded = load_now(journal(), position_);
     EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().message);
     if (!loaded) return {};
     epoch_ = loaded->owner_epoch;
@@ -111,7 +111,7 @@ TEST_P(JournalConformance, EveryLoadRaisesTheOwnerEpochAlsoAcrossARestart) {
   EXPECT_EQ(load().owner_epoch.value, first.owner_epoch.value + 1);
   harness().reopen();
   EXPECT_EQ(load().owner_epoch.value, first.owner_epoch.value + 2);
-  EXPECT_EQ(code_of(journal().load(PositionUid{4711})), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(load_now(journal(), PositionUid{4711})), ErrorCode::NotFound);
 }
 
 TEST_P(JournalConformance, AFreshPositionKnowsEveryPartitionOfItsTopic) {
@@ -124,10 +124,11 @@ TEST_P(JournalConformance, AFreshPositionKnowsEveryPartitionOfItsTopic) {
 
 TEST_P(JournalConformance, PartitionsAreAddedWhereTheyBeginAndOnlyOnce) {
   load();
-  ASSERT_TRUE(journal().add_partitions(
-      position_, epoch_, {{PartitionId{1}, Offset{99}}, {PartitionId{2}, Offset{0}}, {PartitionId{3}, Offset{4000}}}));
-  ASSERT_TRUE(journal().add_partitions(position_, epoch_, {{PartitionId{3}, Offset{7}}}));
-  ASSERT_TRUE(journal().add_partitions(position_, epoch_, {}));
+  ASSERT_TRUE(
+      add_partitions_now(journal(), position_, epoch_,
+                         {{PartitionId{1}, Offset{99}}, {PartitionId{2}, Offset{0}}, {PartitionId{3}, Offset{4000}}}));
+  ASSERT_TRUE(add_partitions_now(journal(), position_, epoch_, {{PartitionId{3}, Offset{7}}}));
+  ASSERT_TRUE(add_partitions_now(journal(), position_, epoch_, {}));
   auto content = next();
   content.finished = {range(4000, 1, FinalState::Succeeded, 3)};
   content.partitions = {at(4001, 4096, 3)};
@@ -145,7 +146,7 @@ TEST_P(JournalConformance, AnOldOwnerCanAddNoPartitions) {
   load();
   const auto old_epoch = epoch_;
   load();
-  const auto refused = journal().add_partitions(position_, old_epoch, {{PartitionId{2}, Offset{0}}});
+  const auto refused = add_partitions_now(journal(), position_, old_epoch, {{PartitionId{2}, Offset{0}}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::Fenced);
   EXPECT_EQ(load().partitions.size(), 2U);
@@ -194,9 +195,9 @@ TEST_P(JournalConformance, AnOldOwnerCanCommitNothing) {
   load();
   EXPECT_EQ(code_of(commit(journal(), content)), ErrorCode::Fenced);
   EXPECT_EQ(state(0), FinalState::None);
-  EXPECT_EQ(code_of(Result<bool>(journal().mark_clean(position_, old_epoch).map([] { return true; }))),
+  EXPECT_EQ(code_of(Result<bool>(release_now(journal(), position_, old_epoch).map([] { return true; }))),
             ErrorCode::Fenced);
-  EXPECT_TRUE(journal().mark_clean(position_, epoch_));
+  EXPECT_TRUE(release_now(journal(), position_, epoch_));
 }
 
 TEST_P(JournalConformance, ACommitOfAnOldPassIsFenced) {
@@ -376,7 +377,7 @@ TEST_P(JournalConformance, UncleanStopsMoveTheBordersOfSuspicionAndCleanOnesKeep
   EXPECT_EQ(borders(), std::pair(100L, 0L));
   reach(200);
   EXPECT_EQ(borders(), std::pair(200L, 100L));
-  ASSERT_TRUE(journal().mark_clean(position_, epoch_));
+  ASSERT_TRUE(release_now(journal(), position_, epoch_));
   EXPECT_EQ(borders(), std::pair(200L, 100L)) << "a clean stop does not forget suspects";
   reach(300);
   EXPECT_EQ(borders(), std::pair(300L, 200L)) << "loading takes the clean mark back";
@@ -384,10 +385,10 @@ TEST_P(JournalConformance, UncleanStopsMoveTheBordersOfSuspicionAndCleanOnesKeep
 
 TEST_P(JournalConformance, APositionOfADeletedPipelineIsFenced) {
   load();
-  ASSERT_TRUE(catalog().set_desired(pipeline_, DesiredState::Stopped));
+  ASSERT_TRUE(set_desired_now(catalog(), pipeline_, DesiredState::Stopped));
   ASSERT_TRUE(catalog().delete_pipeline("p", false, std::nullopt));
   EXPECT_EQ(code_of(commit(journal(), next())), ErrorCode::Fenced);
-  EXPECT_EQ(code_of(journal().load(position_)), ErrorCode::NotFound);
+  EXPECT_EQ(code_of(load_now(journal(), position_)), ErrorCode::NotFound);
 }
 
 // A map is the model: whatever is committed in whatever pieces, across restarts, is what the journal says.

@@ -16,11 +16,11 @@ class OutboxConformance : public Suite {
     request.pipeline = catalog().create_pipeline(pipeline_content("p"))->uid;
     request.version = Version{1};
     request.topic = log().ensure_topic("orders")->uid;
-    position_ = catalog().start_trigger(request)->trigger.position;
+    position_ = start_trigger_now(catalog(), request)->trigger.position;
     load();
   }
   void load() {
-    owner_ = *journal().load(position_);
+    owner_ = *load_now(journal(), position_);
     seq_ = 0;
   }
   JournalCommit next(std::vector<Publication> publications) {

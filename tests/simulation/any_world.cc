@@ -70,7 +70,7 @@ void AnyWorld::check_status(const service::TriggerStatus& status) {
 
 void AnyWorld::check_ready(const service::TriggerStatus& status, const SimPosition& position) {
   const SimPipeline* pipeline = world.disk.pipeline(status.trigger.pipeline_id);
-  if (pipeline->trigger->desired != DesiredState::Running)
+  if (pipeline->trigger->desired != DesiredState::Running && pipeline->changed_at < world.timeline.now().mono)
     world.checkers.violation("I11: is ready though it is not to run: " + pipeline->id);
   // What was answered in this very moment may not have been heard yet.
   const auto refused = world.checkers.refused_since(position.uid);

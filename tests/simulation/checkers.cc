@@ -228,6 +228,7 @@ void Checkers::delivered(InstanceId instance, const InstanceSpec& spec, const De
   note(fmt::format("deliver {} to {}", to_string(delivery.run), instance));
   const SimPipeline* pipeline = disk_->pipeline(spec.pipeline_id);
   if (pipeline == nullptr || !pipeline->trigger) return violation("an event was delivered for no trigger");
+  if (pipeline->changed_at == timeline_.now().mono) return;
   if (pipeline->trigger->desired != DesiredState::Running)
     violation(fmt::format("{}: delivered though it is not to run", spec.pipeline_id));
   if (pipeline->trigger->version != spec.version)

@@ -164,14 +164,19 @@ Result<Topic> SimCatalog::topic_of(const StartTrigger& request) {
   return answer;
 }
 
-Result<StartedTrigger> SimCatalog::start_trigger(const StartTrigger& request) {
-  disk_.settle();
+void SimCatalog::start_trigger(StartTrigger request, Answer<StartedTrigger> done) {
+  disk_.call<StartedTrigger>([this, request = std::move(request)] { return start_now(request); }, std::move(done),
+                             SimDisk::Order::Command);
+}
+
+Result<StartedTrigger> SimCatalog::start_now(const StartTrigger& request) {
   if (disk_.faults.refuse_catalog) return fail(*disk_.faults.refuse_catalog);
   SimPipeline* pipeline = disk_.pipeline(request.pipeline);
   if (pipeline == nullptr) return no_pipeline(fmt::format("#{}", request.pipeline));
   RETURN_IF_ERROR(this->pipeline(request.pipeline, request.version));
   ASSIGN_OR_RETURN(const Topic topic, topic_of(request));
   RETURN_IF_ERROR(check_offsets(topic.partitions, request.initial));
+  RETURN_IF_ERROR(check_offsets(topic.partitions, request.seek_to));
   SimPosition* position = disk_.position(request.pipeline, request.topic);
   StartedTrigger started;
   started.resumed = position != nullptr;
@@ -183,14 +188,15 @@ Result<StartedTrigger> SimCatalog::start_trigger(const StartTrigger& request) {
     position->topic = request.topic;
   }
   add_partitions(*position, topic.partitions, request.initial);
-  if (request.seek && started.resumed) {
-    seek(*position, topic.partitions, request.initial);
+  if (!request.seek_to.empty() && started.resumed) {
+    seek(*position, topic.partitions, request.seek_to);
     disk_.observer().sought(position->uid, Pass{position->pass});
   }
   Trigger trigger;
   trigger.pipeline = request.pipeline;
   trigger.pipeline_id = pipeline->id;
   trigger.generation = Generation{pipeline->trigger ? pipeline->trigger->generation.value + 1 : 1};
+  trigger.revision = Revision{pipeline->trigger ? pipeline->trigger->revision.value + 1 : 1};
   trigger.version = request.version;
   trigger.topic = request.topic;
   trigger.topic_name = topic.name;
@@ -198,17 +204,36 @@ Result<StartedTrigger> SimCatalog::start_trigger(const StartTrigger& request) {
   trigger.desired = DesiredState::Running;
   trigger.started_at = disk_.now().wall;
   pipeline->trigger = trigger;
+  pipeline->changed_at = disk_.now().mono;
   started.trigger = trigger;
   for (const auto& [id, part] : position->parts) started.cursors.push_back({id, Offset{part.cursor}});
   return started;
 }
 
-Result<Trigger> SimCatalog::set_desired(PipelineUid uid, DesiredState desired) {
-  disk_.settle();
+void SimCatalog::set_desired(PipelineUid uid, DesiredState desired, Answer<Trigger> done) {
+  disk_.call<Trigger>([this, uid, desired] { return set_desired_now(uid, desired); }, std::move(done),
+                      SimDisk::Order::Command);
+}
+
+void SimCatalog::ask_triggers(Answer<std::vector<Trigger>> done) {
+  disk_.call<std::vector<Trigger>>([this] { return triggers(); }, std::move(done), SimDisk::Order::Command);
+}
+
+void SimCatalog::ask_pipeline(PipelineUid uid, Version version, Answer<PipelineVersion> done) {
+  disk_.call<PipelineVersion>([this, uid, version] { return pipeline(uid, version); }, std::move(done),
+                              SimDisk::Order::Command);
+}
+
+Result<Trigger> SimCatalog::set_desired_now(PipelineUid uid, DesiredState desired) {
   if (disk_.faults.refuse_catalog) return fail(*disk_.faults.refuse_catalog);
   SimPipeline* found = disk_.pipeline(uid);
   if (found == nullptr || !found->trigger) return fail(ErrorCode::NotFound, "It never had a trigger.");
+  if (found->trigger->desired == DesiredState::Stopped && desired != DesiredState::Stopped)
+    return fail(ErrorCode::Conflict,
+                fmt::format("The trigger of pipeline '{}' is stopped; start it first.", found->id));
   found->trigger->desired = desired;
+  ++found->trigger->revision.value;
+  found->changed_at = disk_.now().mono;
   return *found->trigger;
 }
 

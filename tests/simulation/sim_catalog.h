@@ -24,13 +24,17 @@ class SimCatalog final : public Catalog {
   Result<PipelineVersion> put_pipeline(const std::string& id, const PipelineChange& change,
                                        std::optional<Version> if_match) override;
   Status delete_pipeline(const std::string& id, bool discard_dead_letters, std::optional<Version> if_match) override;
-  Result<StartedTrigger> start_trigger(const StartTrigger& request) override;
-  Result<Trigger> set_desired(PipelineUid pipeline, DesiredState desired) override;
+  void start_trigger(StartTrigger request, Answer<StartedTrigger> done) override;
+  void set_desired(PipelineUid pipeline, DesiredState desired, Answer<Trigger> done) override;
+  void ask_triggers(Answer<std::vector<Trigger>> done) override;
+  void ask_pipeline(PipelineUid uid, Version version, Answer<PipelineVersion> done) override;
   Result<Trigger> trigger(PipelineUid pipeline) const override;
   Result<std::vector<Trigger>> triggers() const override;
   Result<std::vector<StartOffset>> cursors(PipelineUid pipeline, TopicUid topic) const override;
 
  private:
+  Result<StartedTrigger> start_now(const StartTrigger& request);
+  Result<Trigger> set_desired_now(PipelineUid pipeline, DesiredState desired);
   Result<Topic> topic_of(const StartTrigger& request);
 
   SimDisk& disk_;

@@ -26,7 +26,7 @@ std::int64_t& count_of(OutcomeCounts& counts, FinalState state) {
   }
 }
 
-void SimDisk::write(Apply apply) {
+void SimDisk::write(Apply apply, Order order) {
   if (at_once) {
     std::unique_lock lock(at_once_mutex_);
     const Answer answer = apply();
@@ -35,22 +35,33 @@ void SimDisk::write(Apply apply) {
     return;
   }
   const auto most = static_cast<std::uint64_t>(std::max<std::int64_t>(faults.most_delay.count(), 1));
-  const Instant when = timeline_.now().mono + Duration{static_cast<std::int64_t>(random_.below(most))};
+  const Instant when =
+      timeline_.now().mono + faults.least_delay + Duration{static_cast<std::int64_t>(random_.below(most))};
   last_write_at_ = std::max(last_write_at_, when);
-  queue_.push_back({timeline_.at(last_write_at_, [this] { apply_first(); }), std::move(apply)});
+  turns_.push_back(timeline_.at(last_write_at_, [this] { apply_first(); }));
+  if (overtakes(order))
+    queue_.push_front({std::move(apply), order});
+  else
+    queue_.push_back({std::move(apply), order});
+}
+
+bool SimDisk::overtakes(Order order) {
+  if (order != Order::Command || !chance(faults.overtake)) return false;
+  return std::none_of(queue_.begin(), queue_.end(), [](const Write& write) { return write.order == Order::Command; });
 }
 
 void SimDisk::apply_first() {
   CHECK(!queue_.empty());
   const Write first = std::move(queue_.front());
   queue_.pop_front();
+  turns_.pop_front();
   if (const Answer answer = first.apply()) answer();
 }
 
 void SimDisk::settle() {
   if (chance(faults.overtake)) return;
   while (!queue_.empty()) {
-    timeline_.cancel(queue_.front().task);
+    timeline_.cancel(turns_.front());
     apply_first();
   }
 }
@@ -60,8 +71,9 @@ void SimDisk::crash() {
   on_post = nullptr;
   const std::uint64_t applied = random_.below(queue_.size() + 1);
   for (std::uint64_t i = 0; i < applied; ++i) (void)queue_[i].apply();
-  for (const auto& write : queue_) timeline_.cancel(write.task);
+  for (const auto turn : turns_) timeline_.cancel(turn);
   queue_.clear();
+  turns_.clear();
 }
 
 std::vector<Placement> SimDisk::append(SimTopic& topic, const std::vector<Message>& messages) {

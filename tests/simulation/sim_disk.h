@@ -9,12 +9,15 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
+#include "base/time.h"
 #include "model/pipeline.h"
 #include "model/topic.h"
 #include "model/trigger.h"
+#include "ports/answer.h"
 #include "ports/event_log.h"
 #include "ports/journal.h"
 #include "ports/outbox.h"
@@ -71,6 +74,7 @@ struct SimPipeline {
   std::string id;
   std::vector<PipelineVersion> versions;
   std::optional<Trigger> trigger;
+  Instant changed_at{};  // the trigger; the server hears of it in that moment
   std::vector<DeadLetter> dead_letters;
   std::int64_t last_dead_letter = 0;
   bool deleted = false;
@@ -92,6 +96,7 @@ struct DiskLies {
 // What goes wrong with the disk, and how long it takes.
 struct DiskFaults {
   Duration most_delay = milliseconds(2);  // of a write; each takes some time up to this
+  Duration least_delay{};                 // and beyond this
   std::optional<Error> refuse_commits;    // each is answered so and not applied
   double refuse_commit = 0;               // chance that one is, as Unavailable
   double lose_answer = 0;                 // chance that one is applied and yet answered Unavailable
@@ -103,7 +108,7 @@ struct DiskFaults {
   std::optional<Error> refuse_topic;  // is not known at this moment, to those who ask by uid
   std::optional<Error> refuse_catalog;
   double hole = 0;      // chance of a hole before a record
-  double overtake = 0;  // chance that a blocking call is applied before what was handed in earlier
+  double overtake = 0;  // chance that a command is applied before what was handed in earlier
 };
 
 // The durable part of a simulated server: outlives its kills. Writes are applied one after another, each some time
@@ -117,7 +122,16 @@ class SimDisk {
   // before write() returns, and it may be called by any thread.
   using Answer = std::function<void()>;
   using Apply = std::function<Answer()>;
-  void write(Apply apply);
+  // Commands may overtake what is written for positions, and stay in order among themselves.
+  enum class Order { InTurn, Command };
+  void write(Apply apply, Order order = Order::InTurn);
+  // The same for a call of a port whose answer is a value.
+  template <typename T, typename F>
+  void call(F apply, dhub::Answer<T> done, Order order = Order::InTurn) {
+    write([apply = std::move(apply),
+           done = std::move(done)]() -> Answer { return [done, result = apply()] { done(result); }; },
+          order);
+  }
   // Before a blocking call: what was handed in before it is applied and answered first (or overtaken).
   void settle();
   // The process is gone: some of the queue was applied, nothing is answered any more.
@@ -165,15 +179,17 @@ class SimDisk {
 
  private:
   struct Write {
-    Timeline::Id task = Timeline::Id::None;
     Apply apply;
+    Order order = Order::InTurn;
   };
+  [[nodiscard]] bool overtakes(Order order);
   void apply_first();
 
   Timeline& timeline_;
   Random& random_;
   Observer& observer_;
   std::deque<Write> queue_;
+  std::deque<Timeline::Id> turns_;  // as many: when the first of the queue is applied
   std::mutex at_once_mutex_;
   Instant last_write_at_{};
   std::int64_t last_uid_ = 0;

@@ -28,8 +28,11 @@ tl::unexpected<Error> no_position(PositionUid uid) {
 
 }  // namespace
 
-Result<LoadedPosition> SimJournal::load(PositionUid uid) {
-  disk_.settle();
+void SimJournal::load(PositionUid uid, Answer<LoadedPosition> done) {
+  disk_.call<LoadedPosition>([this, uid] { return load_now(uid); }, std::move(done));
+}
+
+Result<LoadedPosition> SimJournal::load_now(PositionUid uid) {
   if (disk_.faults.refuse_loads) return fail(*disk_.faults.refuse_loads);
   SimPosition* position = disk_.position(uid);
   if (position == nullptr) return no_position(uid);
@@ -171,26 +174,30 @@ void SimJournal::publish(const JournalCommit& commit) {
     if (disk_.on_post) disk_.on_post(cluster);
 }
 
-Status SimJournal::add_partitions(PositionUid uid, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) {
-  disk_.settle();
-  SimPosition* position = disk_.position(uid);
-  if (position == nullptr || position->epoch != epoch.value)
-    return fail(ErrorCode::Fenced, "A newer owner has taken over.");
-  for (const auto& start : fresh) {
-    SimPosition::Part part;
-    part.first = part.cursor = part.dispatched_through = start.offset.value;
-    position->parts.try_emplace(start.partition, part);
-  }
-  return {};
+void SimJournal::add_partitions(PositionUid uid, OwnerEpoch epoch, std::vector<StartOffset> fresh, Answer<void> done) {
+  const auto add = [this, uid, epoch, fresh = std::move(fresh)]() -> Status {
+    SimPosition* position = disk_.position(uid);
+    if (position == nullptr || position->epoch != epoch.value)
+      return fail(ErrorCode::Fenced, "A newer owner has taken over.");
+    for (const auto& start : fresh) {
+      SimPosition::Part part;
+      part.first = part.cursor = part.dispatched_through = start.offset.value;
+      position->parts.try_emplace(start.partition, part);
+    }
+    return {};
+  };
+  disk_.call<void>(add, std::move(done));
 }
 
-Status SimJournal::mark_clean(PositionUid uid, OwnerEpoch epoch) {
-  disk_.settle();
-  SimPosition* position = disk_.position(uid);
-  if (position == nullptr || position->epoch != epoch.value)
-    return fail(ErrorCode::Fenced, "A newer owner has taken over.");
-  position->clean = true;
-  return {};
+void SimJournal::release(PositionUid uid, OwnerEpoch epoch, Answer<void> done) {
+  const auto release_it = [this, uid, epoch]() -> Status {
+    SimPosition* position = disk_.position(uid);
+    if (position == nullptr || position->epoch != epoch.value)
+      return fail(ErrorCode::Fenced, "A newer owner has taken over.");
+    position->clean = true;
+    return {};
+  };
+  disk_.call<void>(release_it, std::move(done));
 }
 
 Result<OffsetState> SimJournal::state_of(PositionUid uid, PartitionId partition, Offset offset) const {

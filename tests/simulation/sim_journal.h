@@ -11,10 +11,11 @@ class SimJournal final : public Journal {
  public:
   explicit SimJournal(SimDisk& disk) : disk_(disk) {}
 
-  Result<LoadedPosition> load(PositionUid position) override;
+  void load(PositionUid position, Answer<LoadedPosition> done) override;
   void commit(JournalCommitRef commit, CommitDone done) override;
-  Status add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) override;
-  Status mark_clean(PositionUid position, OwnerEpoch epoch) override;
+  void add_partitions(PositionUid position, OwnerEpoch epoch, std::vector<StartOffset> fresh,
+                      Answer<void> done) override;
+  void release(PositionUid position, OwnerEpoch epoch, Answer<void> done) override;
   Result<OffsetState> state_of(PositionUid position, PartitionId partition, Offset offset) const override;
   Result<OutcomeCounts> counts(PositionUid position) const override;
   Result<std::vector<DeadLetter>> dead_letters(PipelineUid pipeline, std::int64_t before,
@@ -22,6 +23,7 @@ class SimJournal final : public Journal {
   Result<DeadLetter> dead_letter(PipelineUid pipeline, std::int64_t number) const override;
 
  private:
+  Result<LoadedPosition> load_now(PositionUid position);
   Result<CommitAnswer> take(const JournalCommit& commit);
   Result<CommitAnswer> apply(const JournalCommit& commit);
   static Status check(const JournalCommit& commit, const SimPosition& position);

@@ -45,16 +45,32 @@ Status StoreCatalog::delete_pipeline(const std::string& id, bool discard_dead_le
   });
 }
 
-Result<StartedTrigger> StoreCatalog::start_trigger(const StartTrigger& request) {
-  return writer_.call<StartedTrigger>(WriteKind::Control, [request](WriteContext& context) {
-    return start_trigger_rows(context.db, request, context.now.wall);
-  });
+void StoreCatalog::start_trigger(StartTrigger request, Answer<StartedTrigger> done) {
+  writer_.ask<StartedTrigger>(
+      WriteKind::Control,
+      [request = std::move(request)](WriteContext& context) {
+        return start_trigger_rows(context.db, request, context.now.wall);
+      },
+      std::move(done));
 }
 
-Result<Trigger> StoreCatalog::set_desired(PipelineUid pipeline, DesiredState desired) {
-  return writer_.call<Trigger>(WriteKind::Control, [pipeline, desired](WriteContext& context) {
-    return set_trigger_desired(context.db, pipeline, desired);
-  });
+void StoreCatalog::set_desired(PipelineUid pipeline, DesiredState desired, Answer<Trigger> done) {
+  writer_.ask<Trigger>(
+      WriteKind::Control,
+      [pipeline, desired](WriteContext& context) { return set_trigger_desired(context.db, pipeline, desired); },
+      std::move(done));
+}
+
+// Read on the writer's thread, so that what is read and what is written is answered in one order.
+void StoreCatalog::ask_triggers(Answer<std::vector<Trigger>> done) {
+  writer_.ask<std::vector<Trigger>>(
+      WriteKind::Control, [](WriteContext& context) { return list_triggers(context.db); }, std::move(done));
+}
+
+void StoreCatalog::ask_pipeline(PipelineUid uid, Version version, Answer<PipelineVersion> done) {
+  writer_.ask<PipelineVersion>(
+      WriteKind::Control, [uid, version](WriteContext& context) { return find_pipeline(context.db, uid, version); },
+      std::move(done));
 }
 
 Result<Trigger> StoreCatalog::trigger(PipelineUid pipeline) const {

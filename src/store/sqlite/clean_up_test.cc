@@ -94,7 +94,8 @@ TEST_F(Retention, ADeletedTopicAndPipelineLeaveNothing) {
   start.pipeline = pipeline->uid;
   start.version = Version{1};
   start.topic = topic.uid;
-  const auto owner = harness_.journal().load(harness_.catalog().start_trigger(start)->trigger.position);
+  const auto owner = conformance::load_now(harness_.journal(),
+                                           conformance::start_trigger_now(harness_.catalog(), start)->trigger.position);
   JournalCommit content;
   content.position = owner->position;
   content.owner_epoch = owner->owner_epoch;
@@ -108,7 +109,7 @@ TEST_F(Retention, ADeletedTopicAndPipelineLeaveNothing) {
   auto keyed = to_topic("orders", {text("x")});
   keyed.idempotency_key = "k";
   ASSERT_TRUE(publish(harness_.event_log(), keyed));
-  ASSERT_TRUE(harness_.catalog().set_desired(pipeline->uid, DesiredState::Stopped));
+  ASSERT_TRUE(conformance::set_desired_now(harness_.catalog(), pipeline->uid, DesiredState::Stopped));
   ASSERT_TRUE(harness_.catalog().delete_pipeline("p", true, std::nullopt));
   ASSERT_TRUE(harness_.event_log().delete_topic("orders"));
   ASSERT_TRUE(harness_.store().clean_up());
@@ -138,8 +139,8 @@ TEST_F(Retention, TheBytesOfAFailedEventOutliveItsLogAndASeek) {
   start.pipeline = pipeline->uid;
   start.version = Version{1};
   start.topic = topic.uid;
-  const auto position = harness_.catalog().start_trigger(start)->trigger.position;
-  const auto owner = harness_.journal().load(position);
+  const auto position = conformance::start_trigger_now(harness_.catalog(), start)->trigger.position;
+  const auto owner = conformance::load_now(harness_.journal(), position);
   JournalCommit content;
   content.position = position;
   content.owner_epoch = owner->owner_epoch;
@@ -154,11 +155,11 @@ TEST_F(Retention, TheBytesOfAFailedEventOutliveItsLogAndASeek) {
   ASSERT_TRUE(conformance::commit(harness_.journal(), content));
   harness_.advance(std::chrono::hours(2));
   ASSERT_TRUE(harness_.store().clean_up());
-  EXPECT_EQ(harness_.journal().load(position)->failures.size(), 2U);
+  EXPECT_EQ(conformance::load_now(harness_.journal(), position)->failures.size(), 2U);
   start.initial = {{PartitionId{0}, Offset{1}}};
-  start.seek = true;
-  ASSERT_TRUE(harness_.catalog().start_trigger(start));
-  const auto loaded = harness_.journal().load(position);
+  start.seek_to = start.initial;
+  ASSERT_TRUE(conformance::start_trigger_now(harness_.catalog(), start));
+  const auto loaded = conformance::load_now(harness_.journal(), position);
   ASSERT_EQ(loaded->failures.size(), 1U);
   EXPECT_EQ(loaded->failures[0].offset, Offset{1});
   EXPECT_EQ(loaded->failures[0].charged, 0) << "a new pass starts over";

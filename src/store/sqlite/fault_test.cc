@@ -44,7 +44,7 @@ class FaultyDisk : public testing::Test {
     request.pipeline = harness_->catalog().create_pipeline(conformance::pipeline_content("p"))->uid;
     request.version = Version{1};
     request.topic = harness_->event_log().ensure_topic("orders")->uid;
-    return harness_->catalog().start_trigger(request)->trigger.position;
+    return conformance::start_trigger_now(harness_->catalog(), request)->trigger.position;
   }
   static JournalCommit finish(const LoadedPosition& owner, std::int64_t seq) {
     JournalCommit content;
@@ -84,7 +84,7 @@ TEST_F(FaultyDisk, AFullDiskRefusesAndTheStoreLivesOnWhenThereIsSpaceAgain) {
 }
 
 TEST_F(FaultyDisk, ACommitRefusedByAFullDiskAppliesWhenItIsSentAgain) {
-  const auto owner = harness_->journal().load(start_pipeline());
+  const auto owner = conformance::load_now(harness_->journal(), start_pipeline());
   vfs_.decide([](const std::string&, Call call) { return call == Call::Write ? Fault::NoSpace : Fault::None; });
   EXPECT_EQ(code_of(conformance::commit(harness_->journal(), finish(*owner, 1))), ErrorCode::StorageFull);
   vfs_.heal();
@@ -116,7 +116,7 @@ TEST_F(FaultyDisk, WhereverInATransactionTheDiskIsFullNothingOfItIsStored) {
 }
 
 TEST_F(FaultyDisk, APublishThatFillsTheDiskDoesNotTakeACommitDownWithIt) {
-  const auto owner = harness_->journal().load(start_pipeline());
+  const auto owner = conformance::load_now(harness_->journal(), start_pipeline());
   std::promise<void> blocked;
   std::promise<void> go_on;
   std::atomic<bool> first{true};
@@ -189,7 +189,7 @@ TEST_F(FaultyDisk, APowerCutKeepsEveryAckedMessageAndCommit) {
   std::vector<std::string> acked;
   std::int64_t next_offset = 0;
   for (int round = 0; round < 30; ++round) {
-    const auto owner = harness_->journal().load(position);
+    const auto owner = conformance::load_now(harness_->journal(), position);
     ASSERT_TRUE(owner) << owner.error().message;
     ASSERT_GE(owner->partitions.at(0).cursor.value, next_offset) << "an acked commit is gone";
     next_offset = owner->partitions.at(0).cursor.value;

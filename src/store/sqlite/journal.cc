@@ -58,9 +58,10 @@ Status check_owner(Connection& db, PositionUid position, OwnerEpoch epoch) {
 
 }  // namespace
 
-Result<LoadedPosition> PositionJournal::load(PositionUid position) {
-  return writer_.call<LoadedPosition>(
-      WriteKind::Journal, [position](WriteContext& context) { return load_position(context.db, position); });
+void PositionJournal::load(PositionUid position, Answer<LoadedPosition> done) {
+  writer_.ask<LoadedPosition>(
+      WriteKind::Journal, [position](WriteContext& context) { return load_position(context.db, position); },
+      std::move(done));
 }
 
 void PositionJournal::commit(JournalCommitRef commit, CommitDone done) {
@@ -82,22 +83,31 @@ void PositionJournal::commit(JournalCommitRef commit, CommitDone done) {
   writer_.submit(std::move(request));
 }
 
-Status PositionJournal::add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) {
-  return writer_.run(WriteKind::Journal, [position, epoch, fresh](WriteContext& context) -> Status {
+void PositionJournal::add_partitions(PositionUid position, OwnerEpoch epoch, std::vector<StartOffset> fresh,
+                                     Answer<void> done) {
+  WriteRequest request;
+  request.kind = WriteKind::Journal;
+  request.apply = [position, epoch, fresh = std::move(fresh)](WriteContext& context) -> Status {
     RETURN_IF_ERROR(check_owner(context.db, position, epoch));
     for (const auto& start : fresh) {
       ASSIGN_OR_RETURN(const auto there, partition_row(context.db, position, start.partition));
       if (!there) RETURN_IF_ERROR(insert_partition(context.db, position, start.partition, start.offset));
     }
     return {};
-  });
+  };
+  request.answer = std::move(done);
+  writer_.submit(std::move(request));
 }
 
-Status PositionJournal::mark_clean(PositionUid position, OwnerEpoch epoch) {
-  return writer_.run(WriteKind::Journal, [position, epoch](WriteContext& context) -> Status {
+void PositionJournal::release(PositionUid position, OwnerEpoch epoch, Answer<void> done) {
+  WriteRequest request;
+  request.kind = WriteKind::Journal;
+  request.apply = [position, epoch](WriteContext& context) -> Status {
     RETURN_IF_ERROR(check_owner(context.db, position, epoch));
     return context.db.run("UPDATE positions SET clean=1 WHERE uid=?", position);
-  });
+  };
+  request.answer = std::move(done);
+  writer_.submit(std::move(request));
 }
 
 Result<OffsetState> PositionJournal::state_of(PositionUid position, PartitionId partition, Offset offset) const {

@@ -19,10 +19,11 @@ class PositionJournal : public Journal {
   PositionJournal(Writer& writer, Readers& readers, std::shared_ptr<OutboxTracker> outbox, ClusterOf cluster_of)
       : writer_(writer), readers_(readers), outbox_(std::move(outbox)), cluster_of_(std::move(cluster_of)) {}
 
-  Result<LoadedPosition> load(PositionUid position) override;
+  void load(PositionUid position, Answer<LoadedPosition> done) override;
   void commit(JournalCommitRef commit, CommitDone done) override;
-  Status add_partitions(PositionUid position, OwnerEpoch epoch, const std::vector<StartOffset>& fresh) override;
-  Status mark_clean(PositionUid position, OwnerEpoch epoch) override;
+  void add_partitions(PositionUid position, OwnerEpoch epoch, std::vector<StartOffset> fresh,
+                      Answer<void> done) override;
+  void release(PositionUid position, OwnerEpoch epoch, Answer<void> done) override;
   Result<OffsetState> state_of(PositionUid position, PartitionId partition, Offset offset) const override;
   Result<OutcomeCounts> counts(PositionUid position) const override;
   Result<std::vector<DeadLetter>> dead_letters(PipelineUid pipeline, std::int64_t before,

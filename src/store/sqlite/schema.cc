@@ -105,7 +105,8 @@ CREATE TABLE triggers (
   topic_name TEXT NOT NULL,
   position_uid INTEGER NOT NULL,
   desired INTEGER NOT NULL,
-  started_ms INTEGER NOT NULL
+  started_ms INTEGER NOT NULL,
+  revision INTEGER NOT NULL DEFAULT 1
 );
 
 CREATE TABLE positions (
@@ -209,6 +210,7 @@ constexpr const char* kStoreUpgrades[] = {
     "ALTER TABLE ledger ADD COLUMN pages INTEGER NOT NULL DEFAULT 1;"
     "DROP INDEX topics_by_name;" DHUB_VERSION_2,
     "",  // rows of the ledger may stand for many pages, which older programs do not look for
+    "ALTER TABLE triggers ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;",
 };
 static_assert(std::size(kStoreUpgrades) == kStoreVersion - 1);
 

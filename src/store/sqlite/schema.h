@@ -11,7 +11,7 @@
 namespace dhub::store {
 
 constexpr std::int64_t kApplicationId = 0x64687562;  // "dhub"
-constexpr std::int64_t kStoreVersion = 3;
+constexpr std::int64_t kStoreVersion = 4;
 
 // Opens the store's writer connection, making the schema in a new file and bringing an older one up to date.
 // Unsupported: written by a newer program.

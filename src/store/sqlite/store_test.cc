@@ -92,6 +92,49 @@ TEST(Store, AStoreOfANewerProgramIsRefusedAndLeftAsItIs) {
   EXPECT_EQ(read_all(harness.event_log(), harness.event_log().topic("orders")->uid).size(), 1U);
 }
 
+TEST(Store, AStoreOfVersion2IsBroughtUpToDate) {
+  StoreHarness harness;
+  ASSERT_TRUE(send(harness, "a"));
+  const auto pipeline = harness.catalog().create_pipeline(conformance::pipeline_content("p"));
+  StartTrigger start;
+  start.pipeline = pipeline->uid;
+  start.version = pipeline->version;
+  start.topic = harness.event_log().topic("orders")->uid;
+  ASSERT_TRUE(conformance::start_trigger_now(harness.catalog(), start));
+  harness.close();
+  edit(harness, "ALTER TABLE triggers DROP COLUMN revision");
+  edit(harness, "PRAGMA user_version=2");
+  harness.open();
+  EXPECT_EQ(harness.catalog().trigger(pipeline->uid)->revision, Revision{1});
+  EXPECT_EQ(conformance::set_desired_now(harness.catalog(), pipeline->uid, DesiredState::Paused)->revision,
+            Revision{2});
+}
+
+// As after a restart with many triggers.
+TEST(Store, LoadsThatAreHandedInTogetherShareTheirSyncs) {
+  constexpr std::size_t kTriggers = 100;
+  StoreHarness harness;
+  ASSERT_TRUE(send(harness, "a"));
+  std::vector<PositionUid> positions;
+  for (std::size_t i = 0; i < kTriggers; ++i) {
+    StartTrigger start;
+    start.pipeline = harness.catalog().create_pipeline(conformance::pipeline_content("p" + std::to_string(i)))->uid;
+    start.version = Version{1};
+    start.topic = harness.event_log().topic("orders")->uid;
+    positions.push_back(conformance::start_trigger_now(harness.catalog(), start)->trigger.position);
+  }
+  const auto before = harness.store().counters().transactions;
+  std::atomic<std::size_t> loaded{0};
+  std::promise<void> all;
+  for (const auto position : positions)
+    harness.journal().load(position, [&](const Result<LoadedPosition>& one) {
+      EXPECT_TRUE(one);
+      if (++loaded == kTriggers) all.set_value();
+    });
+  all.get_future().get();
+  EXPECT_LT(harness.store().counters().transactions - before, kTriggers / 2);
+}
+
 TEST(Store, AFileThatIsNoStoreIsRefused) {
   StoreHarness harness;
   harness.close();
@@ -125,7 +168,7 @@ TEST(Store, AfterStopEveryCallIsAnsweredCancelled) {
   EXPECT_EQ(code_of(send(harness, "b")), ErrorCode::Cancelled);
   EXPECT_EQ(code_of(harness.event_log().ensure_topic("x")), ErrorCode::Cancelled);
   EXPECT_EQ(code_of(harness.event_log().topic("orders")), ErrorCode::Cancelled);
-  EXPECT_EQ(code_of(harness.journal().load(PositionUid{1})), ErrorCode::Cancelled);
+  EXPECT_EQ(code_of(conformance::load_now(harness.journal(), PositionUid{1})), ErrorCode::Cancelled);
 }
 
 TEST(Store, StopAnswersEverythingThatIsQueued) {
@@ -192,7 +235,8 @@ TEST(Store, BelowTheReservePublishingStopsAndTheJournalGoesOn) {
   start.pipeline = pipeline->uid;
   start.version = Version{1};
   start.topic = harness.event_log().topic("orders")->uid;
-  const auto owner = harness.journal().load(harness.catalog().start_trigger(start)->trigger.position);
+  const auto owner = conformance::load_now(harness.journal(),
+                                           conformance::start_trigger_now(harness.catalog(), start)->trigger.position);
 
   free_bytes = 1U << 20;
   EXPECT_TRUE(send(harness, "b")) << "the disk is not asked for every request";
@@ -321,11 +365,11 @@ TEST(Store, APartitionThatThePositionDoesNotKnowStartsAtZero) {
   start.pipeline = harness.catalog().create_pipeline(conformance::pipeline_content("p"))->uid;
   start.version = Version{1};
   start.topic = harness.event_log().create_topic("orders", settings)->uid;
-  const auto position = harness.catalog().start_trigger(start)->trigger.position;
+  const auto position = conformance::start_trigger_now(harness.catalog(), start)->trigger.position;
   harness.close();
   edit(harness, "DELETE FROM position_partitions WHERE partition=1");
   harness.open();
-  const auto loaded = harness.journal().load(position);
+  const auto loaded = conformance::load_now(harness.journal(), position);
   ASSERT_EQ(loaded->partitions.size(), 2U);
   EXPECT_EQ(loaded->partitions[1].partition, PartitionId{1});
   EXPECT_EQ(loaded->partitions[1].cursor, Offset{0});

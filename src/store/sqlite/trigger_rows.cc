@@ -16,7 +16,7 @@ namespace {
 
 #define DHUB_TRIGGER_SELECT                                                                                      \
   "SELECT t.pipeline_uid, p.id, t.generation, t.version, t.topic_uid, t.topic_name, t.position_uid, t.desired, " \
-  "t.started_ms FROM triggers t JOIN pipelines p ON p.uid=t.pipeline_uid WHERE p.deleted_ms IS NULL "
+  "t.started_ms, t.revision FROM triggers t JOIN pipelines p ON p.uid=t.pipeline_uid WHERE p.deleted_ms IS NULL "
 
 Trigger trigger_of(const Query& row) {
   Trigger trigger;
@@ -29,6 +29,7 @@ Trigger trigger_of(const Query& row) {
   trigger.position = PositionUid{row.integer(6)};
   trigger.desired = static_cast<DesiredState>(row.integer(7));
   trigger.started_at = WallTime{row.integer(8)};
+  trigger.revision = Revision{row.integer(9)};
   return trigger;
 }
 
@@ -99,12 +100,14 @@ Result<StartedTrigger> start_trigger_rows(Connection& db, const StartTrigger& re
   RETURN_IF_ERROR(find_pipeline(db, request.pipeline, request.version));
   ASSIGN_OR_RETURN(const Topic topic, topic_of(db, request));
   RETURN_IF_ERROR(check_offsets(topic, request.initial));
+  RETURN_IF_ERROR(check_offsets(topic, request.seek_to));
   ASSIGN_OR_RETURN(const auto ensured, ensure_position(db, request, topic, now));
   const auto [position, existed] = ensured;
-  if (request.seek && existed) RETURN_IF_ERROR(seek_position(db, position, topic, request.initial));
+  if (!request.seek_to.empty() && existed) RETURN_IF_ERROR(seek_position(db, position, topic, request.seek_to));
   RETURN_IF_ERROR(
       db.run("INSERT INTO triggers (pipeline_uid, generation, version, topic_uid, topic_name, position_uid, desired, "
              "started_ms) VALUES (?,1,?,?,?,?,?,?) ON CONFLICT (pipeline_uid) DO UPDATE SET generation=generation+1, "
+             "revision=revision+1, "
              "version=excluded.version, topic_uid=excluded.topic_uid, topic_name=excluded.topic_name, "
              "position_uid=excluded.position_uid, desired=excluded.desired, started_ms=excluded.started_ms",
              request.pipeline, request.version, topic.uid, topic.name, position, DesiredState::Running, now.ms));
@@ -116,7 +119,11 @@ Result<StartedTrigger> start_trigger_rows(Connection& db, const StartTrigger& re
 }
 
 Result<Trigger> set_trigger_desired(Connection& db, PipelineUid pipeline, DesiredState desired) {
-  RETURN_IF_ERROR(db.run("UPDATE triggers SET desired=? WHERE pipeline_uid=?", desired, pipeline));
+  ASSIGN_OR_RETURN(const Trigger trigger, find_trigger(db, pipeline));
+  if (trigger.desired == DesiredState::Stopped && desired != DesiredState::Stopped)
+    return fail(ErrorCode::Conflict,
+                fmt::format("The trigger of pipeline '{}' is stopped; start it first.", trigger.pipeline_id));
+  RETURN_IF_ERROR(db.run("UPDATE triggers SET desired=?, revision=revision+1 WHERE pipeline_uid=?", desired, pipeline));
   return find_trigger(db, pipeline);
 }
 
