@@ -70,5 +70,17 @@ TEST(RingDeathTest, BeyondTheEndIsAProgrammerError) {
   EXPECT_DEATH(ring.pop_front(), "size_ > 0");
 }
 
+TEST(Ring, GivesMemoryBackWhenACrowdIsGone) {
+  Ring<int> ring;
+  for (int i = 0; i < 100'000; ++i) ring.push_back(i);
+  const std::size_t crowded = ring.capacity();
+  while (ring.size() > 10) ring.pop_front();
+  EXPECT_LE(ring.capacity(), 1024U);
+  EXPECT_LT(ring.capacity(), crowded);
+  for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(ring[i], 99'990 + static_cast<int>(i));
+  for (int i = 0; i < 100; ++i) ring.push_front(i);
+  EXPECT_EQ(ring.front(), 99);
+}
+
 }  // namespace
 }  // namespace dhub

@@ -12,6 +12,7 @@
 namespace dhub::delivery {
 namespace {
 
+constexpr std::int64_t kFarLonger = 4;           // than the mean: no estimate for the others
 constexpr std::int64_t kMostUnstored = 1 << 16;  // of a pipeline without steps
 
 std::vector<StoredFailure> failures_of(std::vector<StoredFailure>& all, PartitionId partition) {
@@ -233,6 +234,7 @@ void Engine::watch_long(const Now& now, Outputs& out) {
       continue;
     }
     slot.is_long = true;
+    slot.is_held_up = now.mono - slot.progress > kFarLonger * service_time_;
     flights_.for_each_at(slot.id, [&](const Flight& flight) { backlog_.park(flight.ref); });
   }
   const auto& slots = flights_.slots();
@@ -425,6 +427,13 @@ Demand Engine::demand() const {
   if (service_time_ > Duration::zero()) demand.service_time = service_time_;
   if (paused_ || broken_) return demand;
   demand.runnable = static_cast<std::int64_t>(queues_.ready());
+  const std::int64_t at_once = std::max(settings_.current.concurrency, 1);
+  for (const auto& slot : flights_.slots()) {
+    if (!slot.is_held_up) continue;
+    ++demand.held_up;
+    // What is behind it would be taken back for another instance.
+    demand.runnable += std::max<std::int64_t>(static_cast<std::int64_t>(slot.outstanding) - at_once, 0);
+  }
   demand.retrying = static_cast<std::int64_t>(queues_.later());
   demand.blocked =
       std::max<std::int64_t>(backlog_.unfinished() - demand.runnable - demand.in_flight - demand.retrying, 0);

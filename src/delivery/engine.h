@@ -26,6 +26,7 @@ struct Demand {
   std::int64_t in_flight = 0;
   std::int64_t retrying = 0;             // wait for their next attempt
   std::optional<Duration> service_time;  // of one event; none until measured
+  std::int32_t held_up = 0;              // instances that run an event which takes far longer than the others
 };
 
 struct PartitionView {

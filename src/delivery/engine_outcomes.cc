@@ -39,7 +39,7 @@ void Engine::outcomes(InstanceId instance, std::vector<Outcome> outcomes, const 
       --from->outstanding;
       from->is_dead = from->is_dead || is_death(outcome.kind);
       if (begun) from->progress = now.mono;
-      if (begun || from->outstanding == 0) from->is_long = from->recalled = false;
+      if (begun || from->outstanding == 0) Flights::release(*from);
     }
     if (begun) {
       settle(*flight, std::move(outcome), now, out);

@@ -320,5 +320,70 @@ TEST(Engine, PartitionsAreListedInOrder) {
   EXPECT_EQ(script.engine().backlog().index_of(PartitionId{9}), std::nullopt);
 }
 
+// ---- events that take long ----
+
+class EngineLong : public testing::Test {
+ protected:
+  EngineLong() {
+    script.settings.limits.long_event = milliseconds(100);
+    script.start();
+    script.ready(1);
+    script.publish("-0");
+    script.answer("-0 ok");  // 100 us are measured
+    script.store_all();
+    script.publish("-1");
+    script.sent();
+  }
+  EngineScript script;
+};
+
+// RecallClaim
+TEST_F(EngineLong, WhatHasNotBegunIsTakenBackWhenAnotherCouldTakeIt) {
+  script.publish("-2 -3");
+  EXPECT_EQ(script.sent(), "1:-2,-3");
+  script.wait(milliseconds(100));
+  EXPECT_EQ(script.recalled(), "") << "nobody else is there";
+  EXPECT_EQ(script.engine().demand().runnable, 2) << "another instance would help";
+  EXPECT_EQ(script.engine().demand().held_up, 1);
+  script.ready(2);
+  EXPECT_EQ(script.recalled(), "1");
+  EXPECT_EQ(script.sent(), "") << "dispatched anew only after not_started";
+  script.answer("-2 not_started, -3 not_started");
+  EXPECT_EQ(script.sent(), "2:-2,-3");
+}
+
+TEST_F(EngineLong, GetsNothingMoreUntilItIsOver) {
+  script.wait(milliseconds(100));
+  script.publish("-2");
+  EXPECT_EQ(script.sent(), "");
+  script.answer("-1 ok");
+  EXPECT_EQ(script.sent(), "1:-2");
+  EXPECT_EQ(script.engine().demand().held_up, 0);
+}
+
+TEST_F(EngineLong, IsAskedOnceForEachTimeThatItIsHeldUp) {
+  script.publish("-2");
+  script.ready(2);
+  script.wait(milliseconds(100));
+  EXPECT_EQ(script.recalled(), "1");
+  script.wait(milliseconds(300));
+  EXPECT_EQ(script.recalled(), "");
+}
+
+TEST_F(EngineLong, EventsThatAreAllSlowHoldNobodyUp) {
+  auto slow = EngineScript::outcome_of("ok");
+  slow.duration_us = 300'000;
+  script.answer("-1", slow);
+  script.store_all();
+  for (int i = 2; i < 40; ++i) {
+    script.publish(fmt::format("-{}", i));
+    script.answer(fmt::format("-{}", i), slow);
+    script.store_all();
+  }
+  script.publish("-40");
+  script.wait(milliseconds(150));
+  EXPECT_EQ(script.engine().demand().held_up, 0);
+}
+
 }  // namespace
 }  // namespace dhub::delivery

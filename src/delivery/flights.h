@@ -18,10 +18,11 @@ struct Slot {
   InstanceId id{};
   Version version{};
   std::size_t outstanding = 0;
-  Instant progress{};     // when it last brought an outcome, or got its first event
-  bool is_dead = false;   // an outcome has told of its death; its end follows
-  bool is_long = false;   // what it runs takes long: it gets nothing more, and what is behind it is taken back
-  bool recalled = false;  // asked for what it has not begun, since it is long
+  Instant progress{};       // when it last brought an outcome, or got its first event
+  bool is_dead = false;     // an outcome has told of its death; its end follows
+  bool is_long = false;     // what it runs takes long: it gets nothing more, and what is behind it is taken back
+  bool is_held_up = false;  // the same, and so long that it says nothing of how long others will take
+  bool recalled = false;    // asked for what it has not begun, since it is long
 };
 
 // One delivery that is at an instance.
@@ -60,6 +61,8 @@ class Flights {
     for (const auto& [id, flight] : in_flight_)
       if (flight.instance == instance) visit(flight);
   }
+  // Its running event is over, or nothing is there any more.
+  static void release(Slot& slot) { slot.is_long = slot.is_held_up = slot.recalled = false; }
   // Takes away all that is at an instance.
   std::vector<Flight> land_all(InstanceId instance) {
     std::vector<Flight> landed;

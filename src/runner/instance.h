@@ -109,6 +109,7 @@ class Instance : public Source {
   // instance_recall.cc
   void look_at_recall(const Now& now);
   void claim(std::uint64_t frames);
+  std::uint32_t take_finished(DeliveryId running, std::string& outcomes);
   void read_what_was_sent();
   [[nodiscard]] std::vector<DeliveryId> unbegun(std::uint64_t frames, const std::vector<DeliveryId>& noted);
   // instance_end.cc

@@ -44,6 +44,14 @@ Unanswered::Answer Unanswered::answer(DeliveryId id) {
   return answer;
 }
 
+bool Unanswered::claim(DeliveryId id) {
+  const auto found = find(id);
+  if (found == entries_.end() || found->state != State::Open) return false;
+  entries_[static_cast<std::size_t>(found - entries_.cbegin())].state = State::Claimed;
+  --open_;
+  return true;
+}
+
 bool Unanswered::is_open(DeliveryId id) const {
   const auto found = find(id);
   return found != entries_.end() && found->state == State::Open;

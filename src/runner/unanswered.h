@@ -37,6 +37,9 @@ class Unanswered {
     return claimed;
   }
 
+  // The same of one delivery; false when it is not open.
+  [[nodiscard]] bool claim(DeliveryId id);
+
   // So many deliveries wait for an answer to the server.
   [[nodiscard]] std::uint64_t open() const { return open_; }
   [[nodiscard]] bool is_open(DeliveryId id) const;

@@ -29,6 +29,7 @@ void settle_number(const Observations& seen, const Scaling& scaling, Plan& plan)
     plan.cause = Cause::Work;
     wanted = static_cast<std::int64_t>(std::clamp(std::ceil(asked_for(seen, scaling)), 1.0, kMost));
   }
+  if (seen.runnable > 0 && seen.held_up > 0) at_least(wanted + seen.held_up, Cause::HeldUp, wanted, plan);
   at_most(seen.busy + seen.runnable, Cause::AtOnce, wanted, plan);
   at_most(scaling.max_instances, Cause::MaxInstances, wanted, plan);
   at_least(std::min(seen.busy, scaling.max_instances), Cause::Busy, wanted, plan);

@@ -23,6 +23,8 @@ struct Observations {
   std::int32_t leaving = 0;                   // draining, or of an older version: they count against max_instances
   std::optional<Instant> longest_idle_since;  // of the idle ones, the one that has been so longest
   Instant last_activity{};                    // when there was last any work
+  std::int32_t held_up =
+      0;  // busy ones that run an event which takes far longer than the others: no help to what waits
 };
 
 // What settled the number.
@@ -30,6 +32,7 @@ enum class Cause : std::uint8_t {
   NoWork,        // nothing that could run
   Work,          // the work divided by what one instance does in target_delay
   AtOnce,        // fewer: the rest could not run at the same time
+  HeldUp,        // more: instances that something long holds up do not count while others wait
   MaxInstances,  // fewer: max_instances
   Busy,          // more: instances that have work are left to finish it
   MinInstances,  // more: min_instances
@@ -44,10 +47,11 @@ struct Plan {
   std::optional<Instant> reconsider_at;  // decide again at the latest; none: when something happens
 };
 
-// Instances = ceil(events x service time / (target_delay x concurrency)), at least one when any event can run, never
-// more than could have something to do (busy ones, and one for each runnable event), at most max_instances, at least
-// min_instances, and never below what is busy. Surplus instances end only when they are idle and after idle_timeout of
-// their own idleness, one a decision (`reconsider_at` brings the next); so without work there are none after that.
+// Instances = ceil(events x service time / (target_delay x concurrency)), at least one when any event can run, and as
+// many more as an event of unusual length holds up while others wait; never more than could have something to do (busy
+// ones, and one for each runnable event), at most max_instances, at least min_instances, and never below what is busy.
+// Surplus instances end only when they are idle and after idle_timeout of their own idleness, one a decision
+// (`reconsider_at` brings the next); so without work there are none after that.
 [[nodiscard]] Plan decide(const Observations& seen, const Scaling& scaling);
 
 // The decision in one sentence with its numbers, for status:

@@ -50,6 +50,10 @@ Observations with(Observations seen, std::int32_t starting, std::int32_t idle, s
   if (idle > 0) seen.longest_idle_since = seen.now;
   return seen;
 }
+Observations held_up(Observations seen, std::int32_t instances) {
+  seen.held_up = instances;
+  return seen;
+}
 Scaling at_least(std::int32_t min_instances) {
   Scaling scaling = defaults();
   scaling.min_instances = min_instances;
@@ -78,6 +82,10 @@ TEST(Decide, TheNumberOfInstances) {
       {"a slow event that runs needs no second instance", taking(with(work(0, 0, 1), 0, 0, 1), 5s), defaults(), 1,
        Cause::AtOnce, 0},
       {"slow events get one instance each", taking(with(work(3, 0, 1), 0, 0, 1), 5s), defaults(), 4, Cause::AtOnce, 3},
+      {"one that hangs in an event is no help to those that wait",
+       held_up(taking(with(work(3, 0, 1), 0, 0, 1), 1ms), 1), defaults(), 2, Cause::HeldUp, 1},
+      {"and needs no help while nothing waits", held_up(taking(with(work(0, 5, 1), 0, 0, 1), 1ms), 1), defaults(), 1,
+       Cause::Work, 0},
       {"only events behind a retry: nothing can run", work(0, 50), defaults(), 0, Cause::NoWork, 0},
       {"those that start already count", with(work(5000), 3, 1, 2), defaults(), 8, Cause::MaxInstances, 2},
       {"those that leave take room", with(work(5000), 0, 0, 2, 5), defaults(), 8, Cause::MaxInstances, 1},

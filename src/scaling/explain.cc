@@ -49,6 +49,8 @@ std::string because(const Observations& seen, const Scaling& scaling, const Plan
       return work;
     case Cause::AtOnce:
       return fmt::format("{}, but only {} could have work at the same time", work, plan.wanted);
+    case Cause::HeldUp:
+      return fmt::format("{}, beside {} that something long holds up", work, seen.held_up);
     case Cause::MaxInstances:
       return fmt::format("{}, at most {} (max_instances)", work, scaling.max_instances);
     case Cause::Busy:

@@ -80,6 +80,7 @@ scaling::Observations InstancePool::observe(const Workload& work, const Now& now
   seen.blocked = work.blocked;
   seen.in_flight = work.in_flight;
   seen.service_time = work.service_time;
+  seen.held_up = work.held_up;
   seen.last_activity = last_activity_;
   for (const auto& member : members_) {
     if (member.state == State::Draining || !is_current(member)) {

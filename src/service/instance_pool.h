@@ -29,6 +29,7 @@ struct Workload {
   std::int64_t blocked = 0;
   std::int64_t in_flight = 0;
   std::optional<Duration> service_time;
+  std::int32_t held_up = 0;  // instances that run an event which takes far longer than the others
 };
 
 // The instances of one trigger's event service: starts and drains them as the autoscaler decides. Holds no events: what

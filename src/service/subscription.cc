@@ -228,7 +228,7 @@ void Subscription::rescale() {
   const auto demand = engine_.demand();
   const bool needs_instances = !spec_.definition.steps.empty();
   const Workload work{needs_instances ? demand.runnable : 0, needs_instances ? demand.blocked : 0, demand.in_flight,
-                      demand.service_time};
+                      demand.service_time, demand.held_up};
   alarm_.rescale_at = pool_.rescale(work, world_.scheduler.now());
   for (const InstanceId instance : std::exchange(retired_, {})) {
     out_.clear();

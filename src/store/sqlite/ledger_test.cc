@@ -27,18 +27,17 @@ class Ledger : public testing::Test {
     load();
   }
   StartedTrigger start() {
-    auto started = harness_.catalog().start_trigger(request_);
+    auto started = conformance::start_trigger_now(harness_.catalog(), request_);
     EXPECT_TRUE(started) << (started ? "" : started.error().message);
     return started.value_or(StartedTrigger{});
   }
   void seek(std::int64_t target) {
-    request_.seek = true;
-    request_.initial = {{PartitionId{0}, Offset{target}}};
+    request_.initial = request_.seek_to = {{PartitionId{0}, Offset{target}}};
     start();
     load();
   }
   LoadedPartition load() {
-    auto loaded = harness_.journal().load(position_);
+    auto loaded = conformance::load_now(harness_.journal(), position_);
     EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().message);
     if (!loaded) return {};
     content_ = {};
@@ -219,13 +218,9 @@ TEST_F(Ledger, ARowThatCannotBeARangeIsCorruption) {
     const auto read = harness_.journal().state_of(position_, PartitionId{0}, Offset{0});
     ASSERT_FALSE(read) << damage;
     EXPECT_EQ(read.error().code, ErrorCode::Corruption);
-    EXPECT_FALSE(harness_.catalog().start_trigger([this] {
-      StartTrigger back = request_;
-      back.seek = true;
-      back.initial = {{PartitionId{0}, Offset{0}}};
-      return back;
-    }()))
-        << damage;
+    StartTrigger back = request_;
+    back.initial = back.seek_to = {{PartitionId{0}, Offset{0}}};
+    EXPECT_FALSE(conformance::start_trigger_now(harness_.catalog(), back)) << damage;
   }
 }
 

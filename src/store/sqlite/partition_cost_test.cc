@@ -61,7 +61,8 @@ class PartitionCost : public testing::Test {
     start.pipeline = harness.catalog().create_pipeline(conformance::pipeline_content("p"))->uid;
     start.version = Version{1};
     start.topic = topic;
-    const auto loaded = harness.journal().load(harness.catalog().start_trigger(start)->trigger.position);
+    const auto loaded = conformance::load_now(
+        harness.journal(), conformance::start_trigger_now(harness.catalog(), start)->trigger.position);
     std::atomic<int> news{0};
     const auto reader = harness.event_log().open_reader(topic, [&](std::optional<PartitionId>) { ++news; });
     Costs costs;
