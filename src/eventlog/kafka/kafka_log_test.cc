@@ -153,6 +153,35 @@ TEST_F(KafkaLogTest, AFollowerAtTheEndHearsOfWhatComes) {
   EXPECT_THAT(follower.take(2), ElementsAre("3", "4"));
 }
 
+TEST_F(KafkaLogTest, NewsNamesThePartitionThatHasGrown) {
+  const auto topic = cluster.make_topic("partitions", 5);
+  const auto found = find(topic);
+  News news;
+  const auto reader = log().open_reader(found->uid, news.listener());
+  std::set<PartitionId> behind;
+  for (const auto& range : found->partitions) behind.insert(range.partition);
+  while (true) {
+    std::erase_if(behind, [&](PartitionId partition) {
+      const auto read = reader->read(partition, Offset{0}, 1 << 20);
+      return read && read->end_reached;
+    });
+    if (behind.empty()) break;
+    ASSERT_TRUE(news.wait());
+  }
+  (void)news.partitions();
+  // Told by the feed, and by the inspection that finds a higher end. Feeds of the others may tell that they are at it.
+  for (int i = 0; i < 3; ++i) {
+    const auto placed = must_publish(topic, {text("a", "key")}).at(0);
+    std::set<std::optional<PartitionId>> told;
+    while (!told.contains(placed.partition)) {
+      ASSERT_TRUE(news.wait());
+      told.merge(news.partitions());
+    }
+    EXPECT_FALSE(told.contains(std::nullopt)) << "all of them were to be looked at";
+    ASSERT_TRUE(reader->read(placed.partition, placed.offset, 1 << 20));
+  }
+}
+
 TEST_F(KafkaLogTest, WhoIsBehindCatchesUpAndThenFollowsTheHead) {
   const auto topic = cluster.make_topic("behind");
   must_publish(topic, numbered(0, 500));

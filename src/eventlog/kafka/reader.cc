@@ -176,6 +176,7 @@ Result<std::optional<ReadResult>> Reader::settle_range(Part& part, const TopicSt
 Error Reader::begin_anew(Part& part, const TopicStanding& view, const LiveFeeds::Key& key, Offset from) {
   streams_.live.leave(key, id_);
   revoke();
+  table_.notify_listener(id_, std::nullopt);  // the other partitions have lost their client too
   part.watch.begin_anew();
   part.again = read_clocks().mono + kBeginAnew;
   part.error = Error{ErrorCode::Unavailable,

@@ -55,11 +55,13 @@ Result<std::shared_ptr<Handle>> Streams::borrow(Borrower& who, std::uint64_t id)
       if (std::find(queue_.begin(), queue_.end(), id) == queue_.end()) queue_.push_back(id);
       return std::shared_ptr<Handle>();
     }
+    const std::uint64_t revoked = longest->id;
     longest->who->revoke();
+    table_.notify_listener(revoked, std::nullopt);  // none of what he waited for comes any more
   }
   ASSIGN_OR_RETURN(auto handle, open_handle());
   std::erase(queue_, id);
-  loaned_.push_back({&who, now});
+  loaned_.push_back({&who, id, now});
   return handle;
 }
 

@@ -55,6 +55,7 @@ class Streams {
   void call_next();
   struct Loaned {
     Borrower* who = nullptr;
+    std::uint64_t id = 0;  // of his listener
     Instant since{};
   };
 

@@ -11,7 +11,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/environment.h"
@@ -135,9 +138,10 @@ class News {
  public:
   // Of feeds, and of readers, which say which partition has news.
   auto listener() {
-    return [this](auto&&...) {
+    return [this](std::optional<PartitionId> partition = std::nullopt) {
       std::lock_guard lock(mutex_);
       ++count_;
+      partitions_.insert(partition);
       changed_.notify_all();
     };
   }
@@ -149,9 +153,16 @@ class News {
     return came;
   }
 
+  // What it was about since this was last asked.
+  std::set<std::optional<PartitionId>> partitions() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(partitions_, {});
+  }
+
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::set<std::optional<PartitionId>> partitions_;
   int count_ = 0;
   int seen_ = 0;
 };
