@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a Kafka broker and librdkafka give without the product: fills a topic, or reads it by a bare batch consumer.
 //
-//   kafka_floor fill BROKERS TOPIC COUNT BYTES
+//   kafka_floor fill BROKERS TOPIC COUNT BYTES KEYS     the keys take turns; 0: without
 //   kafka_floor read BROKERS TOPIC PARTITIONS COUNT
 //
 // Prints one line of JSON: messages, seconds, and seconds of CPU of this process.
@@ -54,7 +54,7 @@ rd_kafka_t* open(rd_kafka_type_t type, const std::vector<std::pair<const char*, 
   return rk;
 }
 
-void fill(const std::string& brokers, const std::string& topic, long count, long bytes) {
+void fill(const std::string& brokers, const std::string& topic, long count, long bytes, long keys) {
   rd_kafka_t* rk = open(RD_KAFKA_PRODUCER, {{"bootstrap.servers", brokers},
                                             {"linger.ms", "20"},
                                             {"batch.size", "262144"},
@@ -62,8 +62,9 @@ void fill(const std::string& brokers, const std::string& topic, long count, long
   const std::string value(static_cast<std::size_t>(bytes), 'x');
   const auto begin = read_clocks().mono;
   for (long i = 0; i < count;) {
-    const std::string key = "key-" + std::to_string(i % 1000);
-    const auto error = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_KEY(key.data(), key.size()),
+    const std::string key = keys > 0 ? "key-" + std::to_string(i % keys) : "";
+    const void* key_bytes = keys > 0 ? key.data() : nullptr;
+    const auto error = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_KEY(key_bytes, key.size()),
                                          RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
                                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
     if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
@@ -115,11 +116,11 @@ void read(const std::string& brokers, const std::string& topic, long partitions,
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.size() == 5 && words[0] == "fill")
-    fill(words[1], words[2], number(words[3]), number(words[4]));
+  if (words.size() == 6 && words[0] == "fill")
+    fill(words[1], words[2], number(words[3]), number(words[4]), number(words[5]));
   else if (words.size() == 5 && words[0] == "read")
     read(words[1], words[2], number(words[3]), number(words[4]));
   else
-    give_up("fill BROKERS TOPIC COUNT BYTES, or read BROKERS TOPIC PARTITIONS COUNT");
+    give_up("fill BROKERS TOPIC COUNT BYTES KEYS, or read BROKERS TOPIC PARTITIONS COUNT");
   return 0;
 }

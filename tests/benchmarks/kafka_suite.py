@@ -48,7 +48,7 @@ class Bench:
         """Rows of (what, rate, CPU): the bare consumer and the product take turns, so that both see the same machine."""
         topic = self.broker.client.create_topic("preloaded", partitions=PARTITIONS)
         say(f"filling a topic with {messages:,} messages of {size} bytes")
-        self.run_floor("fill", self.broker.address(), topic, messages, size)
+        self.run_floor("fill", self.broker.address(), topic, messages, size, 1000)
         bare, ours = [], []
         for turn in range(rounds):
             say(f"reading it: {turn + 1} of {rounds}")
