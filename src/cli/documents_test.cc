@@ -39,6 +39,16 @@ TEST(Documents, NumbersAreWrittenAsTheyAreRead) {
   EXPECT_EQ(read("a: 1e400"), R"({"a":"1e400"})") << "no number that is known here";
 }
 
+TEST(Documents, NumbersOfManyDigitsAreTheNearestDoublesInYamlAndJson) {
+  const double nearest = -555555555000000000000000000000000000000000000005580460338270641263.0;
+  const std::string text = "-555555555000000000000000000000000000000000000005580460338270641263.0";
+  EXPECT_EQ(parse_documents(text, "f")->front().value.get_double(), nearest);
+  const auto json = parse_documents(R"({"a": [1, 0.5, {"b": )" + text + R"(}], "c": 123456789012345678901.1})", "f");
+  EXPECT_EQ(json->front().value.at("a").at(1).get_double(), 0.5);
+  EXPECT_EQ(json->front().value.at("a").at(2).at("b").get_double(), nearest);
+  EXPECT_EQ(json->front().value.at("c").get_double(), 123456789012345678901.1);
+}
+
 TEST(Documents, WordsThatOldYamlTookForBooleansStayText) {
   EXPECT_EQ(read("a: [no, on, off, yes, y, NO]"), R"({"a":["no","on","off","yes","y","NO"]})");
   EXPECT_EQ(read("on: 1\nno: 2"), R"({"on":1,"no":2})");

@@ -5,6 +5,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <charconv>
 #include <cmath>
 #include <fmt/format.h>
 #include <set>
@@ -20,7 +21,8 @@ namespace {
 constexpr std::size_t kMostDepth = 64;
 
 // Sees the keys of each open object go by and stops the parser at the second of a name. Values are built by the
-// library's own parser afterwards: its value keeps the last of equal keys and cannot tell.
+// library's own parser afterwards: its value keeps the last of equal keys and cannot tell. Its doubles are off by a
+// little when they have many digits, so the nearest ones are collected here.
 struct DuplicateKeyHandler {
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
@@ -32,6 +34,8 @@ struct DuplicateKeyHandler {
   std::vector<std::set<std::string>> open;
   std::string key;
   bool duplicate = false;
+  std::string number;
+  std::vector<double> nearest;  // in the order of the text
 
   bool on_document_begin(Ec&) { return true; }
   bool on_document_end(Ec&) { return true; }
@@ -61,15 +65,40 @@ struct DuplicateKeyHandler {
   }
   bool on_string_part(Text, std::size_t, Ec&) { return true; }
   bool on_string(Text, std::size_t, Ec&) { return true; }
-  bool on_number_part(Text, Ec&) { return true; }
-  bool on_int64(std::int64_t, Text, Ec&) { return true; }
-  bool on_uint64(std::uint64_t, Text, Ec&) { return true; }
-  bool on_double(double, Text, Ec&) { return true; }
+  bool on_number_part(Text part, Ec&) {
+    number.append(part.data(), part.size());
+    return true;
+  }
+  bool on_int64(std::int64_t, Text, Ec&) {
+    number.clear();
+    return true;
+  }
+  bool on_uint64(std::uint64_t, Text, Ec&) {
+    number.clear();
+    return true;
+  }
+  bool on_double(double near, Text part, Ec&) {
+    number.append(part.data(), part.size());
+    std::from_chars(number.data(), number.data() + number.size(), near);  // out of range: it stays as it is
+    number.clear();
+    nearest.push_back(near);
+    return true;
+  }
   bool on_bool(bool, Ec&) { return true; }
   bool on_null(Ec&) { return true; }
   bool on_comment_part(Text, Ec&) { return true; }
   bool on_comment(Text, Ec&) { return true; }
 };
+
+void put_nearest(boost::json::value& value, std::vector<double>::const_iterator& next) {
+  if (auto* object = value.if_object()) {
+    for (auto& member : *object) put_nearest(member.value(), next);
+  } else if (auto* list = value.if_array()) {
+    for (auto& item : *list) put_nearest(item, next);
+  } else if (value.is_double()) {
+    value = *next++;
+  }
+}
 
 // Reads back as the same number, and as one with a fraction or exponent.
 std::string number_text(double number) {
@@ -140,6 +169,8 @@ Result<boost::json::value> parse_json(std::string_view text) {
   if (ec) return malformed_at(text, consumed, fmt::format("this is not JSON: {}", ec.message()));
   auto value = boost::json::parse({text.data(), text.size()}, ec, {}, options);
   if (ec) return malformed_at(text, consumed, fmt::format("this is not JSON: {}", ec.message()));
+  auto next = parser.handler().nearest.cbegin();
+  put_nearest(value, next);
   return value;
 }
 

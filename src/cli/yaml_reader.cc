@@ -2,6 +2,7 @@
 #include "cli/yaml_reader.h"
 
 #include <boost/json/parse.hpp>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <fmt/format.h>
@@ -33,8 +34,12 @@ std::optional<json::value> plain_value(const std::string& text) {
   json::error_code ec;
   json::value number = json::parse(text, ec);
   if (ec || !number.is_number()) return std::nullopt;
-  if (number.is_double() && !std::isfinite(number.get_double())) return std::nullopt;
-  return number;
+  if (!number.is_double()) return number;
+  // The library's own is off by a little when there are many digits.
+  double nearest = number.get_double();
+  std::from_chars(text.data(), text.data() + text.size(), nearest);
+  if (!std::isfinite(nearest)) return std::nullopt;
+  return json::value(nearest);
 }
 
 // What a value costs when it is copied.

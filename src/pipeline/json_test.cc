@@ -24,6 +24,17 @@ TEST(CanonicalJson, NumbersAreShort) {
   EXPECT_EQ(printed("[1.50, 10.0, 0.1, -3, 1e2, 18446744073709551615]"), "[1.5,10,0.1,-3,100,18446744073709551615]");
 }
 
+TEST(CanonicalJson, ANumberOfManyDigitsIsTheNearestDoubleAndStaysIt) {
+  EXPECT_EQ(printed("123456789012345678901.1"), "1.2345678901234568e+20");
+  EXPECT_EQ(printed("[5555555550000000000000000000.5580460338270641263]"),
+            printed(printed("[5555555550000000000000000000.5580460338270641263]")));
+  EXPECT_EQ(printed("[1e-999, 2.2250738585072011e-308]"), "[0,2.225073858507201e-308]");
+}
+
+TEST(CanonicalJson, AZeroHasNoSign) {
+  EXPECT_EQ(printed("[-0, -0.0, -600e-78801]"), "[0,0,0]");
+}
+
 TEST(CanonicalJson, TheOrderOfAListCounts) {
   EXPECT_NE(*canonical_json("[1,2]"), *canonical_json("[2,1]"));
 }
