@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
+from house import fuzzing  # noqa: E402
 from house.testing import Log, Tally, run_program, run_pytest  # noqa: E402
 
 REPORT = """<testsuites tests="4"><testsuite name="A">
@@ -102,6 +103,48 @@ def test_a_failure_says_how_to_run_it_again(session, capsys):
     session.tally.report("4711", 1)
     out = capsys.readouterr().out
     assert "what went wrong" in out and "DHUB_TEST_SEED=4711" in out and "unit/it.log" in out
+
+
+STATS = "#2\tINITED cov: 10 ft: 20 corp: 1\n#9000\tDONE   cov: 1234 ft: 5678\nstat::number_of_executed_units: 9000\n"
+
+
+def fuzz_target(session, name, script):
+    """A tree with one fuzz target, which is a shell script; answers what was counted."""
+    binary = session.folder / "build/fuzz/tests/fuzz" / f"fuzz_{name}"
+    binary.parent.mkdir(parents=True)
+    binary.write_text(f"#!/bin/sh\n{script}\n")
+    binary.chmod(0o755)
+    session.seed, session.environment = "7", dict(os.environ)
+    if name == fuzzing.CANARY:
+        fuzzing.run_canary(session, session.folder)
+    else:
+        fuzzing.run_target(session, session.folder, name, 1)
+    return session.tally.passed, session.tally.failed
+
+
+def test_a_fuzz_target_passes_when_it_finds_nothing_and_tells_what_it_reached(session, capsys):
+    assert fuzz_target(session, "json", f"echo '{STATS}'") == (1, 0)
+    assert "1,234 edges, 5,678 features, 9,000 inputs" in capsys.readouterr().out
+
+
+def test_a_fuzz_target_that_finds_something_has_failed(session):
+    assert fuzz_target(session, "json", "exit 77") == (0, 1)
+
+
+@pytest.mark.parametrize("script, counted", [
+    ("echo ERROR: AddressSanitizer: heap-buffer-overflow; exit 1", (1, 0)),
+    ("exit 0", (0, 1)),  # it was not found
+    ("echo ERROR: out of memory; exit 71", (0, 1)),  # something else was
+])
+def test_the_canary_has_to_be_found(session, script, counted):
+    assert fuzz_target(session, fuzzing.CANARY, script) == counted
+
+
+def test_every_fuzz_target_has_seeds_and_is_built():
+    built = (ROOT / "tests/fuzz/CMakeLists.txt").read_text()
+    sources = {path.stem for path in (ROOT / "tests/fuzz").glob("*.cc")}
+    assert sources == {*fuzzing.targets(ROOT), fuzzing.CANARY}
+    assert all(f"dhub_fuzz({name}" in built for name in sources)
 
 
 def test_an_unknown_part_is_refused():
