@@ -8,6 +8,7 @@
 #include "api/json.h"
 #include "api/numbers.h"
 #include "api/query_reader.h"
+#include "base/guarded.h"
 #include "base/utf8.h"
 
 namespace dhub::api {
@@ -207,6 +208,30 @@ Response status_response(const service::TriggerStatus& status) {
   return response;
 }
 
+Response status_now(const service::Triggers& triggers, const std::string& id) {
+  const auto status = triggers.status(id);
+  return status ? status_response(*status) : error_response(status.error());
+}
+
+struct WaitFor {
+  std::string id;
+  std::string seen;
+  Duration most;
+};
+
+// Answers when the status is another than was seen, at the latest when the time is over. A client that goes away takes
+// its wait along.
+void answer_change(service::Triggers& triggers, const WaitFor& what, Reply reply) {
+  const auto answer = [&triggers, id = what.id] { return status_now(triggers, id); };
+  using Held = Guarded<std::unique_ptr<service::Triggers::Wait>>;
+  const auto held = std::make_shared<Held>();                   // shared: with the connection
+  const auto once = std::make_shared<Reply>(std::move(reply));  // shared: a callback must be copyable
+  once->hold(what.most, answer, held);
+  auto waits = triggers.wait(what.id, what.seen, [once, answer] { once->later(answer); });
+  if (!waits) return (*once)(error_response(waits.error()));
+  held->with([&](auto& wait) { wait = std::move(*waits); });
+}
+
 Response list_response(std::vector<service::TriggerStatus> all, std::size_t limit, const std::string& after) {
   const auto id_of = [](const service::TriggerStatus& status) -> const std::string& {
     return status.trigger.pipeline_id;
@@ -257,10 +282,9 @@ void get_event(const HandlerContext& context, const Request& request, Reply repl
   const auto pipeline = find_pipeline(context, request);
   if (!pipeline) return reply(error_response(pipeline.error()));
   if (const auto query = QueryReader(request).status(); !query) return reply(error_response(query.error()));
-  context.services.triggers.status(
-      pipeline->id, answering(std::move(reply), [](const service::TriggerStatus& status) {
-        return json_response(JsonWriter().begin_object().field("ready", status.ready).end_object().take());
-      }));
+  const auto status = context.services.triggers.status(pipeline->id);
+  if (!status) return reply(error_response(status.error()));
+  reply(json_response(JsonWriter().begin_object().field("ready", status->ready).end_object().take()));
 }
 
 void delete_event(const HandlerContext& context, const Request& request, Reply reply) {
@@ -294,11 +318,8 @@ void get_event_status(const HandlerContext& context, const Request& request, Rep
   const auto seen = query.text("seen");
   if (wait && !seen) query.wrong("wait", "needs ?seen=<etag>: what the status must differ from");
   if (const auto status = query.status(); !status) return reply(error_response(status.error()));
-  auto done = answering(std::move(reply), status_response);
-  if (wait && seen)
-    context.services.triggers.status_change(pipeline->id, *seen, *wait, std::move(done));
-  else
-    context.services.triggers.status(pipeline->id, std::move(done));
+  if (wait && seen) return answer_change(context.services.triggers, {pipeline->id, *seen, *wait}, std::move(reply));
+  reply(status_now(context.services.triggers, pipeline->id));
 }
 
 void list_events(const HandlerContext& context, const Request& request, Reply reply) {
@@ -306,9 +327,8 @@ void list_events(const HandlerContext& context, const Request& request, Reply re
   const std::size_t limit = query.limit();
   const std::string after = query.text("token").value_or("");
   if (const auto status = query.status(); !status) return reply(error_response(status.error()));
-  context.services.triggers.list(answering(std::move(reply), [limit, after](std::vector<service::TriggerStatus>& all) {
-    return list_response(std::move(all), limit, after);
-  }));
+  auto all = context.services.triggers.list();
+  reply(all ? list_response(std::move(*all), limit, after) : error_response(all.error()));
 }
 
 }  // namespace dhub::api

@@ -298,8 +298,8 @@ TEST_F(EventsTest, StatusLeavesOutWhatIsNotKnown) {
 TEST_F(EventsTest, WaitingForAChangeIsHandedOn) {
   for (const char* query : {"?wait=10s&seen=e-1", "?seen=&wait=60s", "?wait=0s&seen=a%20b", "?seen=e-1", ""})
     EXPECT_EQ(get(fmt::format("/events/orders/status{}", query)).status, 200) << query;
-  EXPECT_THAT(triggers.calls, ElementsAre("status_change orders e-1 10s", "status_change orders  1m",
-                                          "status_change orders a b 0s", "status orders", "status orders"));
+  EXPECT_THAT(triggers.calls, ElementsAre("wait orders e-1", "status orders", "wait orders ", "status orders",
+                                          "wait orders a b", "status orders", "status orders", "status orders"));
 }
 
 TEST_F(EventsTest, AWaitHasItsBoundAndWhatItMustDifferFrom) {
@@ -315,6 +315,20 @@ TEST_F(EventsTest, AWaitHasItsBoundAndWhatItMustDifferFrom) {
     EXPECT_EQ(answer.pointers(), pointers) << query;
   }
   EXPECT_THAT(triggers.calls, IsEmpty());
+}
+
+TEST_F(EventsTest, AWaitThatIsOverAnswersWithTheStatusAsItIs) {
+  triggers.keep = true;
+  const FakeAnswer answer = get("/events/orders/status?wait=10ms&seen=e");
+  EXPECT_EQ(answer.status, 200);
+  triggers.wait_for_no_waits();
+}
+
+TEST_F(EventsTest, AWaitTooManyIsToldSo) {
+  triggers.error = Error{ErrorCode::Unavailable, "Too many wait.", {}};
+  const FakeAnswer answer = get("/events/orders/status?wait=10s&seen=e");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.header("retry-after"), "1");
 }
 
 TEST_F(EventsTest, WhoWaitsHoldsNoThread) {

@@ -38,9 +38,8 @@ class FakeCatalog : public Catalog {
   }
   void start(const std::string& id, DesiredState desired = DesiredState::Running) {
     const PipelineVersion& newest = stored.at(id).back();
-    started[newest.uid.value] = {newest.uid,     id,          Generation{1},
-                                 newest.version, TopicUid{1}, "in",
-                                 PositionUid{7}, desired,     WallTime{1'700'000'000'000}};
+    started[newest.uid.value] = {newest.uid,  id,   Generation{1},  Revision{1}, newest.version,
+                                 TopicUid{1}, "in", PositionUid{7}, desired,     WallTime{1'700'000'000'000}};
   }
 
   Result<PipelineVersion> create_pipeline(const PipelineVersion& content) override {
@@ -316,7 +315,7 @@ class FakeRunArchive : public RunArchive {
 class FakeTriggers : public service::Triggers {
  public:
   std::map<std::string, service::TriggerStatus> known;
-  std::vector<std::string> calls;
+  mutable std::vector<std::string> calls;
   service::Started started;
   std::optional<Error> error;
   service::MessageState message;
@@ -336,17 +335,31 @@ class FakeTriggers : public service::Triggers {
   void resume(const std::string& id, Done<Nothing> done) override {
     answer("resume " + id, std::move(done), Nothing{});
   }
-  void status(const std::string& id, Done<service::TriggerStatus> done) override {
-    answer("status " + id, std::move(done), status_of(id));
+  Result<service::TriggerStatus> status(const std::string& id) const override {
+    note("status " + id);
+    if (error) return fail(*error);
+    return status_of(id);
   }
-  void status_change(const std::string& id, std::string seen, Duration wait,
-                     Done<service::TriggerStatus> done) override {
-    answer(fmt::format("status_change {} {} {}", id, seen, dhub::to_string(wait)), std::move(done), status_of(id));
+  // With `keep` it waits until it is told by answer_kept().
+  Result<std::unique_ptr<Wait>> wait(const std::string& id, const std::string& seen,
+                                     std::function<void()> told) override {
+    note(fmt::format("wait {} {}", id, seen));
+    if (error) return fail(*error);
+    if (!keep) {
+      told();
+      return std::unique_ptr<Wait>();
+    }
+    std::lock_guard lock(mutex_);
+    waits_[++last_wait_] = std::move(told);
+    changed_.notify_all();
+    return std::make_unique<FakeWait>(*this, last_wait_);
   }
-  void list(Done<std::vector<service::TriggerStatus>> done) override {
+  Result<std::vector<service::TriggerStatus>> list() const override {
+    note("list");
+    if (error) return fail(*error);
     std::vector<service::TriggerStatus> all;
     for (const auto& [id, status] : known) all.insert(all.begin(), status);  // in no order that a page could use
-    answer("list", std::move(done), all);
+    return all;
   }
   void message_state(const std::string& id, PartitionId partition, Offset offset,
                      Done<service::MessageState> done) override {
@@ -355,16 +368,47 @@ class FakeTriggers : public service::Triggers {
 
   void wait_for_kept(std::size_t count) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return kept_.size() >= count; });
+    changed_.wait(lock, [&] { return kept_.size() + waits_.size() >= count; });
+  }
+  void wait_for_no_waits() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return waits_.empty(); });
   }
   void answer_kept() {
     for (auto& one : take_kept()) one();
+    for (auto& [number, told] : take_waits()) told();
   }
   // Drops the callbacks without a call, as a loop does that stops.
   void drop_kept() { take_kept(); }
 
  private:
+  class FakeWait : public Wait {
+   public:
+    FakeWait(FakeTriggers& triggers, int number) : triggers_(triggers), number_(number) {}
+    ~FakeWait() override { const auto let_go = triggers_.take_wait(number_); }
+    FakeWait(const FakeWait&) = delete;
+    FakeWait& operator=(const FakeWait&) = delete;
+
+   private:
+    FakeTriggers& triggers_;
+    int number_;
+  };
   using Kept = std::vector<std::function<void()>>;
+  using Waits = std::map<int, std::function<void()>>;
+  void note(std::string call) const {
+    std::lock_guard lock(mutex_);
+    calls.push_back(std::move(call));
+  }
+  Waits take_waits() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(waits_, {});
+  }
+  Waits::node_type take_wait(int number) {
+    std::lock_guard lock(mutex_);
+    auto node = waits_.extract(number);
+    changed_.notify_all();
+    return node;
+  }
   // Calls come from several threads: this must not make an entry.
   [[nodiscard]] service::TriggerStatus status_of(const std::string& id) const {
     const auto found = known.find(id);
@@ -388,9 +432,11 @@ class FakeTriggers : public service::Triggers {
     done(std::move(result));
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   Kept kept_;
+  Waits waits_;
+  int last_wait_ = 0;
 };
 
 class FakeScriptChecker : public ScriptChecker {

@@ -73,6 +73,7 @@ void HttpSession::on_read(const SystemError& error, std::size_t bytes) {
   if (error) {
     // Nothing more comes; what was answered is still sent.
     close_after_ = true;
+    if (hold_) return end_hold();
     if (!writing_ && output_.empty()) shut();
     return;
   }
@@ -173,7 +174,17 @@ void HttpSession::run_handler(Request request) {
 
 // The reply may be used on any thread, also when the session or the server is gone: then it is dropped.
 Reply HttpSession::make_reply() {
-  return Reply([gate = environment_.gate, weak = weak_from_this(), ticket = ++ticket_](Reply::Maker make) {
+  const auto hold = [gate = environment_.gate, weak = weak_from_this(), ticket = ticket_ + 1](
+                        Duration most, Reply::Maker at_end, std::shared_ptr<void> with) {
+    gate->if_open([&] {
+      const auto self = weak.lock();
+      if (!self) return;
+      Hold what{read_clocks().mono + most, std::move(at_end), std::move(with)};
+      asio::post(self->socket_.get_executor(),
+                 [self, ticket, what = std::move(what)]() mutable { self->hold(ticket, std::move(what)); });
+    });
+  };
+  const auto sink = [gate = environment_.gate, weak = weak_from_this(), ticket = ++ticket_](Reply::Maker make) {
     std::shared_ptr<HttpSession> here;
     gate->if_open([&] {
       auto self = weak.lock();
@@ -185,7 +196,20 @@ Reply HttpSession::make_reply() {
         asio::post(executor, [self, ticket, make = std::move(make)] { self->finish(ticket, make); });
     });
     if (here) here->finish(ticket, make);
-  });
+  };
+  return Reply(sink, hold);
+}
+
+void HttpSession::hold(std::uint64_t ticket, Hold what) {
+  if (ticket != ticket_ || phase_ != Phase::Handling) return;
+  hold_ = std::move(what);
+  arm_timer();
+  read();
+}
+
+void HttpSession::end_hold() {
+  const auto held = std::exchange(hold_, std::nullopt);
+  if (held) finish(ticket_, held->at_end);
 }
 
 void HttpSession::finish(std::uint64_t ticket, const Reply::Maker& make) {
@@ -208,6 +232,7 @@ void HttpSession::answer(const Response& response, bool close_after) {
   reader_.reset();
   refusal_.reset();
   enter(Phase::Idle);
+  hold_.reset();  // last: what goes with it must find this request answered
 }
 
 void HttpSession::record(const Response& response) {
@@ -267,6 +292,7 @@ void HttpSession::enter(Phase phase) {
 void HttpSession::arm_timer() {
   std::optional<Instant> next = read_deadline_;
   if (write_deadline_ && (!next || *write_deadline_ < *next)) next = write_deadline_;
+  if (hold_ && (!next || hold_->until < *next)) next = hold_->until;
   if (!next || phase_ == Phase::Closed || (armed_ && *armed_ <= *next)) return;
   armed_ = next;
   timer_.expires_at(*next);
@@ -280,6 +306,7 @@ void HttpSession::on_timer() {
   if (phase_ == Phase::Closed) return;
   const Instant now = read_clocks().mono;
   if (write_deadline_ && *write_deadline_ <= now) return shut();
+  if (hold_ && hold_->until <= now) return end_hold();
   if (!read_deadline_ || *read_deadline_ > now) return arm_timer();
   if (phase_ != Phase::Body && (phase_ != Phase::Head || !reader_.begun())) return shut();
   if (phase_ == Phase::Head) exchange_ = {nullptr, Method::Other, {}, environment_.new_trace_id(), now};
@@ -303,6 +330,7 @@ void HttpSession::shut() {
   SystemError ignored;
   socket_.close(ignored);
   timer_.cancel();
+  hold_.reset();
   if (closed_) std::exchange(closed_, nullptr)(*this);
 }
 

@@ -56,8 +56,9 @@ struct SessionEnvironment {
 
 // One connection: reads a request, has it handled, writes the answer, in turn. Everything runs on its strand; only
 // start, drain and close may be called from elsewhere. Bytes are read ahead only while nothing is being handled, so a
-// client that sends without reading is held back by its own socket. While a handler waits nothing refers to the
-// session but the server's list, which therefore owns it (shared: so do the operations that are under way).
+// client that sends without reading is held back by its own socket; while an answer is held back one read tells whether
+// the client has gone. While a handler waits nothing refers to the session but the server's list, which therefore owns
+// it (shared: so do the operations that are under way).
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
   using Closed = std::function<void(HttpSession&)>;  // called once, on the strand
@@ -84,6 +85,14 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     Instant begun{};
   };
 
+  // Of a handler that waits for something.
+  struct Hold {
+    Instant until{};
+    Reply::Maker at_end;
+    std::shared_ptr<void> with;  // shared: the handler may be putting something into it
+  };
+  void hold(std::uint64_t ticket, Hold what);
+
   void read();
   void on_read(const SystemError& error, std::size_t bytes);
   void advance();
@@ -93,6 +102,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void run_handler(Request request);
   [[nodiscard]] Reply make_reply();
   void finish(std::uint64_t ticket, const Reply::Maker& make);
+  void end_hold();
   void answer(const Response& response, bool close_after);
   void record(const Response& response);
   void flush();
@@ -115,6 +125,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   std::string sending_;  // being written
   Exchange exchange_;
   std::optional<Response> refusal_;
+  std::optional<Hold> hold_;
   std::uint64_t ticket_ = 0;  // of the request that is handled; an answer to another one is dropped
   Phase phase_ = Phase::Idle;
   bool reading_ = false;

@@ -315,10 +315,36 @@ TEST_F(SessionTest, AClientThatHasFinishedSendingIsStillAnswered) {
   EXPECT_TRUE(client.is_closed());
 }
 
+TEST_F(SessionTest, AWaitEndsWithItsConnection) {
+  triggers.keep = true;
+  catalog.add("orders");
+  const std::string wait = get_text("/api/v1/events/orders/status?wait=60s&seen=e");
+  {
+    std::list<FakeClient> clients;
+    for (int i = 0; i < 50; ++i) clients.emplace_back(port()).send(wait);
+    triggers.wait_for_kept(50);
+  }
+  triggers.wait_for_no_waits();
+  EXPECT_TRUE(all_closed());
+}
+
+TEST_F(SessionTest, WhatIsSentBehindAWaitIsAnsweredAfterIt) {
+  triggers.keep = true;
+  catalog.add("orders");
+  FakeClient client(port());
+  client.send(get_text("/api/v1/events/orders/status?wait=60s&seen=e"));
+  triggers.wait_for_kept(1);
+  client.send(get_text("/version"));
+  EXPECT_EQ(call("GET", "/healthz").status, 200);
+  triggers.answer_kept();
+  EXPECT_EQ(client.read_answer().status, 200);
+  EXPECT_EQ(client.read_answer().body, R"({"version":"1.2.3"})");
+}
+
 TEST_F(SessionTest, AnAnswerToNobodyHarmsNobody) {
   triggers.keep = true;
   catalog.add("orders");
-  for (int i = 0; i < 3; ++i) FakeClient(port()).send(get_text("/api/v1/events/orders"));
+  for (int i = 0; i < 3; ++i) FakeClient(port()).send(request_text("POST", "/api/v1/events/orders/pause"));
   triggers.wait_for_kept(3);
   triggers.answer_kept();
   EXPECT_TRUE(all_closed());
@@ -347,7 +373,7 @@ TEST_F(SessionTest, AnswersAfterTheEndGoNowhere) {
   triggers.keep = true;
   catalog.add("orders");
   FakeClient client(port());
-  client.send(get_text("/api/v1/events/orders"));
+  client.send(request_text("POST", "/api/v1/events/orders/pause"));
   triggers.wait_for_kept(1);
   server.reset();
   EXPECT_TRUE(client.is_closed());

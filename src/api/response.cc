@@ -53,4 +53,8 @@ void Reply::later(Maker make) {
   std::exchange(sink_, nullptr)(std::move(make));
 }
 
+void Reply::hold(Duration most, Maker at_end, std::shared_ptr<void> with) {
+  if (hold_) hold_(most, std::move(at_end), std::move(with));
+}
+
 }  // namespace dhub::api

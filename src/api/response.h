@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "api/problem.h"
 #include "api/request.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace dhub::api {
 
@@ -39,17 +41,25 @@ class Reply {
   // Takes what makes the answer, and calls it on a thread of the server.
   using Sink = std::function<void(Maker)>;
 
-  explicit Reply(Sink sink) : sink_(std::move(sink)) {}
-  Reply(Reply&& other) noexcept : sink_(std::exchange(other.sink_, nullptr)) {}
+  // Takes how long the answer may be held back, what makes it then, and what is to live that long.
+  using Hold = std::function<void(Duration, Maker, std::shared_ptr<void>)>;
+
+  explicit Reply(Sink sink, Hold hold = {}) : sink_(std::move(sink)), hold_(std::move(hold)) {}
+  Reply(Reply&& other) noexcept
+      : sink_(std::exchange(other.sink_, nullptr)), hold_(std::exchange(other.hold_, nullptr)) {}
   Reply& operator=(Reply&&) = delete;
   ~Reply();
 
   void operator()(Response response);
   // For callers that must be quick: the work of making the answer is left to the server's thread.
   void later(Maker make);
+  // Of a handler that waits for something, before it does: without another answer `at_end` makes one after `most`, or
+  // as soon as the client has gone. `with` is let go when there is an answer, or nobody left to take one.
+  void hold(Duration most, Maker at_end, std::shared_ptr<void> with);
 
  private:
   Sink sink_;
+  Hold hold_;
 };
 
 }  // namespace dhub::api

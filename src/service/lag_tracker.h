@@ -18,6 +18,10 @@ class LagTracker {
     set(partition, &Partition::end, std::max(partitions_[partition].end, end));
   }
   [[nodiscard]] std::int64_t lag() const { return lag_; }
+  [[nodiscard]] Offset end(PartitionId partition) const {
+    const auto found = partitions_.find(partition);
+    return found == partitions_.end() ? Offset{} : found->second.end;
+  }
 
  private:
   struct Partition {

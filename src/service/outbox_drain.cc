@@ -161,7 +161,10 @@ void OutboxDrain::note_trouble(const std::string& topic, Queue& queue, std::opti
     else
       troubles.erase(topic);
   });
+  const bool another =
+      error.has_value() != queue.error.has_value() || (error && error->message != queue.error->message);
   queue.error = std::move(error);
+  if (another) changed_();
 }
 
 void OutboxDrain::end_if_idle() {

@@ -41,6 +41,9 @@ class OutboxDrain {
   // Nothing is sent from then on; what is left goes out after the next start.
   void finish(Duration most, std::function<void()> done);
 
+  // Before start(): called on the loop when troubles() has become another.
+  void when_troubles_change(std::function<void()> told) { changed_ = std::move(told); }
+
   struct Trouble {
     std::string topic;
     Error error;
@@ -89,6 +92,7 @@ class OutboxDrain {
   Counter& failures_total_;
   Random random_;
   std::map<std::string, Queue> queues_;
+  std::function<void()> changed_ = [] {};
   std::function<void()> finished_;  // while it is being finished
   bool ended_ = false;
   Guarded<std::map<std::string, Error>> troubles_;

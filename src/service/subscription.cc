@@ -105,6 +105,7 @@ void Subscription::after_step() {
   metrics_.set_lag(reading_.lag());
   reading_.look();
   arm_timer();
+  changed_();
   end_if_drained();
 }
 
@@ -144,6 +145,7 @@ void Subscription::on_records_again(PartitionId partition, const delivery::ReadC
 // New partitions begin at 0, whatever retention has left of them: what was published since they are there is covered.
 // The journal knows them before the engine does.
 void Subscription::on_topic(const Topic& topic) {
+  changed_();
   std::vector<StartOffset> fresh;
   if (topic.partitions.size() > engine_.backlog().size())
     for (const auto& range : topic.partitions)
@@ -181,12 +183,14 @@ void Subscription::partitions_added(const std::vector<StartOffset>& fresh, const
 
 void Subscription::on_read_failed(PartitionId partition, const Error& error, bool is_new) {
   note_error(error.message);
+  changed_();
   if (is_new)
     log(LogLevel::Error, "topic cannot be read, trying again every second",
         {{"partition", fmt::format("{}", partition)}, {"error", error.message}});
 }
 
 void Subscription::on_read_recovered(PartitionId partition) {
+  changed_();
   log(LogLevel::Info, "reading again", {{"partition", fmt::format("{}", partition)}});
 }
 
@@ -216,6 +220,7 @@ void Subscription::on_ended(const InstanceEnded& ended) {
          {"detail", ended.detail}});
   if (ended.reason == EndReason::FailedToStart) note_error(ended.detail);
   if (!life_.killed) step([&](const Now& now) { engine_.instance_ended(ended.instance, now, out_); });
+  changed_();
   end_if_drained();
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -83,6 +84,11 @@ class Subscription final : public ComputeListener, private TopicReading::Owner {
   [[nodiscard]] bool stopping() const { return life_.stopping; }
 
   [[nodiscard]] const TriggerSpec& spec() const { return spec_; }
+  // On the loop, after whatever changes status(); not from within begin().
+  void when_changed(std::function<void()> told) { changed_ = std::move(told); }
+  // The part of status() that people act on, cheap to compare.
+  using Vital = std::tuple<unsigned, std::size_t, std::size_t>;
+  [[nodiscard]] Vital vital() const;
   [[nodiscard]] TriggerStatus status() const;
   // None when the offset is not in the window: it is final, or not read yet.
   [[nodiscard]] std::optional<MessageState> message_state(PartitionId partition, Offset offset) const;
@@ -150,6 +156,7 @@ class Subscription final : public ComputeListener, private TopicReading::Owner {
   const World world_;
   TriggerSpec spec_;
   OnEnd on_end_;
+  std::function<void()> changed_ = [] {};
   OwnerEpoch epoch_;
   delivery::Engine engine_;
   InstancePool pool_;

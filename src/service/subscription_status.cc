@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include "service/source_condition.h"
-#include "service/status_etag.h"
 #include "service/subscription.h"
 
 namespace dhub::service {
@@ -47,21 +46,29 @@ std::vector<Condition> Subscription::conditions() const {
           service_condition(pool_.start_failure()), store_condition(troubles_.commit)};
 }
 
+Subscription::Vital Subscription::vital() const {
+  unsigned flags = 0;
+  for (const bool flag :
+       {life_.paused, life_.stopping, life_.killed, troubles_.commit.has_value(), !reading_.errors().empty(),
+        troubles_.partitions.has_value(), pool_.start_failure().has_value()})
+    flags = 2 * flags + (flag ? 1 : 0);
+  return {flags, pool_.size(), pool_.ready()};
+}
+
 TriggerStatus Subscription::status() const {
   TriggerStatus status;
+  status.live = true;
   status.trigger = spec_.trigger;
   status.conditions = conditions();
   status.ready =
       std::all_of(status.conditions.begin(), status.conditions.end(), [](const Condition& c) { return c.ok; });
   if (auto waiting = output_topics_.waiting(world_.output_trouble)) status.conditions.push_back(std::move(*waiting));
-  const auto topic = world_.event_log.topic(spec_.trigger.topic);
   for (const PartitionId id : engine_.partitions()) {
     const auto view = engine_.view(id);
     PartitionStatus partition;
     partition.partition = id;
     partition.cursor = view.cursor;
-    partition.end = view.next_read;
-    if (const PartitionRange* range = topic ? find_range(*topic, id) : nullptr) partition.end = range->end;
+    partition.end = std::max(view.next_read, reading_.end(id));
     partition.lag = std::max<std::int64_t>(partition.end.value - view.cursor.value, 0);
     partition.waiting =
         view.waiting + std::max<std::int64_t>(partition.end.value - view.next_read.value, 0);  // and those not read
@@ -84,7 +91,6 @@ TriggerStatus Subscription::status() const {
   status.dead_lettered = tally.dead_lettered;
   status.expired = tally.expired;
   status.failed_attempts = tally.failed_attempts;
-  status.etag = status_etag(status);
   return status;
 }
 

@@ -78,6 +78,11 @@ bool Supervisor::is_wanted(const Place& place) const {
 
 // The next step from what is to what is wanted; idempotent. Called when either has changed.
 void Supervisor::reconcile(PipelineUid pipeline) {
+  advance(pipeline);
+  show(pipeline);
+}
+
+void Supervisor::advance(PipelineUid pipeline) {
   const auto found = places_.find(pipeline);
   if (found == places_.end()) return;
   Place& place = found->second;
@@ -146,6 +151,7 @@ void Supervisor::version_read(PipelineUid pipeline, Version version, Result<Pipe
                 {{"pipeline", place.wanted.pipeline_id}, {"error", definition.error().message}});
   place.error = definition.error();
   place.error_of_log = false;
+  show(pipeline);
   settle(place);
 }
 
@@ -182,7 +188,9 @@ void Supervisor::begin(PipelineUid pipeline, LoadedPosition loaded) {
   }
   place.stage = Stage::Running;
   place.current = std::move(*begun);
+  place.current->when_changed([this, pipeline] { changed(pipeline); });
   forget_trouble(place);
+  show(pipeline);
   settle(place);
 }
 
@@ -202,6 +210,7 @@ void Supervisor::on_end(PipelineUid pipeline, std::optional<Error> broken) {
 Supervisor::Place& Supervisor::rest(PipelineUid pipeline) {
   Place& place = places_.at(pipeline);
   place.stage = Stage::Resting;
+  show(pipeline);
   for (const auto& told : std::exchange(place.when_resting, {})) told();
   return place;
 }
@@ -224,6 +233,7 @@ void Supervisor::retry_later(PipelineUid pipeline, Error error, bool of_log) {
     places_.at(pipeline).retry = Scheduler::TimerId::None;
     reconcile(pipeline);
   });
+  show(pipeline);
   settle(place);
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "base/log.h"
 #include "ports/catalog.h"
 #include "service/leash.h"
+#include "service/status_board.h"
 #include "service/subscription.h"
 #include "service/triggers.h"
 
@@ -47,15 +47,19 @@ class Supervisor final : public Triggers {
   // Any thread: stops all subscriptions but leaves desired states as they are, answers who waits for a change, and then
   // calls `done` on the loop. Calls that come later are answered, but nothing is started any more.
   void shutdown(Duration grace, std::function<void()> done);
+  // Loop: what `output_trouble` says may be something else from now on.
+  void outputs_changed();
+  // Any thread.
+  [[nodiscard]] std::size_t waits() const { return board_.waits(); }
 
   void start(StartCommand command, Done<Started> done) override;
   void stop(const std::string& pipeline_id, bool forget_position, Done<Nothing> done) override;
   void pause(const std::string& pipeline_id, Done<Nothing> done) override;
   void resume(const std::string& pipeline_id, Done<Nothing> done) override;
-  void status(const std::string& pipeline_id, Done<TriggerStatus> done) override;
-  void status_change(const std::string& pipeline_id, std::string seen, Duration wait,
-                     Done<TriggerStatus> done) override;
-  void list(Done<std::vector<TriggerStatus>> done) override;
+  [[nodiscard]] Result<TriggerStatus> status(const std::string& pipeline_id) const override;
+  [[nodiscard]] Result<std::vector<TriggerStatus>> list() const override;
+  [[nodiscard]] Result<std::unique_ptr<Wait>> wait(const std::string& pipeline_id, const std::string& seen,
+                                                   std::function<void()> told) override;
   void message_state(const std::string& pipeline_id, PartitionId partition, Offset offset,
                      Done<MessageState> done) override;
 
@@ -78,17 +82,12 @@ class Supervisor final : public Triggers {
     bool error_of_log = false;
     Scheduler::TimerId retry = Scheduler::TimerId::None;
     Duration retry_delay{};
+    Instant shown_at{};
+    Subscription::Vital shown_vital{};
+    Scheduler::TimerId show_timer = Scheduler::TimerId::None;
     std::vector<std::function<void()>> when_resting;
     std::vector<std::function<void()>> when_settled;  // it runs, or is known not to, or must let another end first
   };
-  // Somebody who waits for a status to change.
-  struct Waiter {
-    std::string pipeline_id;
-    std::string seen;
-    Instant until{};
-    Done<TriggerStatus> done;
-  };
-
   // What a start must know before the loop's turn: gathered on the caller's thread, since it may wait for a network.
   struct StartPlan {
     StartCommand command;
@@ -114,6 +113,7 @@ class Supervisor final : public Triggers {
   void take_all(const Result<std::vector<Trigger>>& triggers, Duration retry_delay);
   Place& take(const Trigger& row);
   void reconcile(PipelineUid pipeline);
+  void advance(PipelineUid pipeline);
   [[nodiscard]] bool is_wanted(const Place& place) const;
   static bool goes_on(Place& place);
   void load(PipelineUid pipeline, Place& place);
@@ -140,12 +140,13 @@ class Supervisor final : public Triggers {
   Result<PipelineUid> pipeline_uid(const std::string& pipeline_id) const;
 
   // supervisor_status.cc
-  Result<TriggerStatus> status_now(const std::string& pipeline_id) const;
-  TriggerStatus idle_status(const Trigger& trigger) const;
-  [[nodiscard]] Condition idle_condition(const Trigger& trigger) const;
-  Result<MessageState> message_state_now(const std::string& pipeline_id, PartitionId partition, Offset offset) const;
+  void changed(PipelineUid pipeline);
+  void show(PipelineUid pipeline);
+  [[nodiscard]] static Condition idle_condition(const Place& place);
+  Result<TriggerStatus> status_by(const StatusBoard::Posted& posted, PipelineUid uid,
+                                  const std::string& pipeline_id) const;
+  void look_up_partitions(TriggerStatus& status) const;
   Result<MessageState> stored_state(const Trigger& trigger, PartitionId partition, Offset offset) const;
-  void look_for_changes();
 
   Catalog& catalog_;
   Logger& logger_;
@@ -154,8 +155,7 @@ class Supervisor final : public Triggers {
   World world_;
   bool shutting_down_ = false;
   std::map<PipelineUid, Place> places_;  // of pipelines that run, are meant to, or are just stopping
-  std::list<Waiter> waiters_;
-  Scheduler::TimerId look_timer_ = Scheduler::TimerId::None;
+  StatusBoard board_;
   Leash leash_;
 };
 

@@ -202,11 +202,10 @@ void Supervisor::stop(const std::string& pipeline_id, bool forget_position, Done
 void Supervisor::stopped(const Trigger& row, const Done<Nothing>& done) {
   Place& place = take(row);
   if (place.current) logger_.info("trigger stopping", {{"pipeline", row.pipeline_id}});
-  if (place.stage == Stage::Resting)
-    done(Nothing{});
-  else
-    place.when_resting.emplace_back([done] { done(Nothing{}); });
+  const bool rests = place.stage == Stage::Resting;
+  if (!rests) place.when_resting.emplace_back([done] { done(Nothing{}); });
   reconcile(row.pipeline);
+  if (rests) done(Nothing{});
 }
 
 void Supervisor::shutdown(Duration grace, std::function<void()> done) {
@@ -215,7 +214,7 @@ void Supervisor::shutdown(Duration grace, std::function<void()> done) {
 
 void Supervisor::shut_down_now(Duration grace, const std::function<void()>& done) {
   shutting_down_ = true;
-  look_for_changes();
+  board_.close();
   auto left = std::make_shared<std::size_t>(1);  // shared: by the callbacks of all places
   const auto one_less = [left, done] {
     if (--*left == 0) done();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the supervisor answers to those who ask.
+// What triggers say of themselves: posted by the loop, read by those who ask on their own threads.
 #include <algorithm>
 #include <fmt/format.h>
 #include <utility>
@@ -11,13 +11,105 @@
 namespace dhub::service {
 namespace {
 
-constexpr Duration kChangePoll = milliseconds(50);
+constexpr Duration kShowEvery = milliseconds(100);
+
+Condition not_running(const Trigger& trigger) {
+  if (trigger.desired != DesiredState::Stopped)
+    return {"Source", false, "Starting", "The trigger does not run yet.", "Wait."};
+  return {"Source", false, "Stopped", "The trigger is stopped.", "Start it."};
+}
+
+PartitionStatus at_rest(const PartitionRange& range, const std::vector<StartOffset>& cursors) {
+  PartitionStatus partition;
+  partition.partition = range.partition;
+  partition.cursor = range.end;
+  partition.end = range.end;
+  for (const auto& cursor : cursors)
+    if (cursor.partition == range.partition) partition.cursor = cursor.offset;
+  partition.lag = std::max<std::int64_t>(range.end.value - partition.cursor.value, 0);
+  return partition;
+}
 
 }  // namespace
 
-TriggerStatus Supervisor::idle_status(const Trigger& trigger) const {
+// ---- the loop's side ----
+
+// Something of what runs has changed. What people act on is shown in the same turn, the rest at most ten times a
+// second; the last change is never left out.
+void Supervisor::changed(PipelineUid pipeline) {
+  Place& place = places_.at(pipeline);
+  if (!place.current) return;
+  if (place.current->vital() != place.shown_vital) return show(pipeline);
+  if (place.show_timer != Scheduler::TimerId::None) return;
+  const Instant next = place.shown_at + kShowEvery;
+  if (world_.scheduler.now().mono >= next) return show(pipeline);
+  place.show_timer = leash_.at(next, [this, pipeline] {
+    const auto found = places_.find(pipeline);
+    if (found == places_.end()) return;
+    found->second.show_timer = Scheduler::TimerId::None;
+    show(pipeline);
+  });
+}
+
+void Supervisor::outputs_changed() {
+  for (const auto& [pipeline, place] : places_) changed(pipeline);
+}
+
+void Supervisor::show(PipelineUid pipeline) {
+  const auto found = places_.find(pipeline);
+  if (found == places_.end()) return board_.remove(pipeline);
+  Place& place = found->second;
+  world_.scheduler.cancel(std::exchange(place.show_timer, Scheduler::TimerId::None));
+  place.shown_at = world_.scheduler.now().mono;
   TriggerStatus status;
-  status.trigger = trigger;
+  if (place.current) {
+    place.shown_vital = place.current->vital();
+    status = place.current->status();
+    if (status.trigger.generation != place.wanted.generation) status.trigger = place.wanted;
+  } else {
+    status.trigger = place.wanted;
+    status.conditions.push_back(idle_condition(place));
+  }
+  status.etag = status_etag(status);
+  board_.post(pipeline, std::move(status));
+}
+
+Condition Supervisor::idle_condition(const Place& place) {
+  if (place.error && place.error_of_log) return source_failed(*place.error);
+  if (place.error)
+    return {"Source", false, "CannotLoad", place.error->message,
+            "It is tried again by itself; look at the server's log, or start the trigger again."};
+  return not_running(place.wanted);
+}
+
+// ---- on the threads of those who ask ----
+
+Result<TriggerStatus> Supervisor::status(const std::string& pipeline_id) const {
+  ASSIGN_OR_RETURN(const PipelineUid uid, pipeline_uid(pipeline_id));
+  return status_by(board_.find(uid), uid, pipeline_id);
+}
+
+Result<TriggerStatus> Supervisor::status_by(const StatusBoard::Posted& posted, PipelineUid uid,
+                                            const std::string& pipeline_id) const {
+  if (posted && posted->live) return *posted;
+  TriggerStatus status;
+  if (posted) {
+    status = *posted;
+  } else {
+    auto trigger = catalog_.trigger(uid);
+    if (!trigger && trigger.error().code != ErrorCode::NotFound) return fail(std::move(trigger.error()));
+    status.trigger.pipeline = uid;
+    status.trigger.pipeline_id = pipeline_id;
+    if (trigger) status.trigger = std::move(*trigger);
+    status.conditions.push_back(not_running(status.trigger));
+  }
+  look_up_partitions(status);
+  return status;
+}
+
+// Of a trigger that does not run: where it stands by the journal, and what its topic says.
+void Supervisor::look_up_partitions(TriggerStatus& status) const {
+  const Trigger& trigger = status.trigger;
   const auto topic = world_.event_log.topic(trigger.topic);
   const auto cursors = catalog_.cursors(trigger.pipeline, trigger.topic);
   if (!topic && cursors) {
@@ -25,114 +117,47 @@ TriggerStatus Supervisor::idle_status(const Trigger& trigger) const {
       status.partitions.push_back({.partition = cursor.partition, .cursor = cursor.offset, .end_known = false});
   }
   if (topic && cursors) {
-    for (const auto& range : topic->partitions) {
-      PartitionStatus partition;
-      partition.partition = range.partition;
-      partition.cursor = range.end;
-      partition.end = range.end;
-      for (const auto& cursor : *cursors)
-        if (cursor.partition == range.partition) partition.cursor = cursor.offset;
-      partition.lag = std::max<std::int64_t>(range.end.value - partition.cursor.value, 0);
-      status.partitions.push_back(partition);
-    }
+    for (const auto& range : topic->partitions) status.partitions.push_back(at_rest(range, *cursors));
   }
   status.scaling_reason = "No instances: the trigger is not running.";
-  status.conditions.push_back(idle_condition(trigger));
   status.etag = status_etag(status);
-  return status;
 }
 
-Condition Supervisor::idle_condition(const Trigger& trigger) const {
-  const auto place = places_.find(trigger.pipeline);
-  if (place != places_.end() && place->second.error && place->second.error_of_log)
-    return source_failed(*place->second.error);
-  if (place != places_.end() && place->second.error)
-    return {"Source", false, "CannotLoad", place->second.error->message,
-            "It is tried again by itself; look at the server's log, or start the trigger again."};
-  if (trigger.desired != DesiredState::Stopped)
-    return {"Source", false, "Starting", "The trigger does not run yet.", "Wait."};
-  return {"Source", false, "Stopped", "The trigger is stopped.", "Start it."};
-}
-
-Result<TriggerStatus> Supervisor::status_now(const std::string& pipeline_id) const {
+Result<std::unique_ptr<Triggers::Wait>> Supervisor::wait(const std::string& pipeline_id, const std::string& seen,
+                                                         std::function<void()> told) {
   ASSIGN_OR_RETURN(const PipelineUid uid, pipeline_uid(pipeline_id));
-  const auto place = places_.find(uid);
-  if (place != places_.end() && place->second.current) {
-    TriggerStatus status = place->second.current->status();
-    if (status.trigger.generation != place->second.wanted.generation) {
-      status.trigger = place->second.wanted;
-      status.etag = status_etag(status);
-    }
-    return status;
+  const auto posted = board_.find(uid);
+  ASSIGN_OR_RETURN(const TriggerStatus now, status_by(posted, uid, pipeline_id));
+  if (now.etag == seen) return board_.wait(uid, posted, std::move(told));
+  told();
+  return std::unique_ptr<Wait>();
+}
+
+Result<std::vector<TriggerStatus>> Supervisor::list() const {
+  ASSIGN_OR_RETURN(const auto triggers, catalog_.triggers());
+  std::vector<TriggerStatus> all;
+  for (const auto& trigger : triggers) {
+    auto status = status_by(board_.find(trigger.pipeline), trigger.pipeline, trigger.pipeline_id);
+    if (status) all.push_back(std::move(*status));
   }
-  const auto trigger = catalog_.trigger(uid);
-  if (trigger) return idle_status(*trigger);
-  if (trigger.error().code != ErrorCode::NotFound) return fail(trigger.error());
-  Trigger never;
-  never.pipeline = uid;
-  never.pipeline_id = pipeline_id;
-  return idle_status(never);
+  return all;
 }
 
-void Supervisor::status(const std::string& pipeline_id, Done<TriggerStatus> done) {
-  leash_.post([this, pipeline_id, done = std::move(done)] { done(status_now(pipeline_id)); });
-}
-
-void Supervisor::status_change(const std::string& pipeline_id, std::string seen, Duration wait,
-                               Done<TriggerStatus> done) {
-  leash_.post([this, pipeline_id, seen = std::move(seen), wait, done = std::move(done)] {
-    waiters_.push_back({pipeline_id, seen, world_.scheduler.now().mono + wait, done});
-    look_for_changes();
-  });
-}
-
-// Every 50 ms while somebody waits: a status is a summary of many parts, none of which knows all of it.
-void Supervisor::look_for_changes() {
-  world_.scheduler.cancel(std::exchange(look_timer_, Scheduler::TimerId::None));
-  const Instant now = world_.scheduler.now().mono;
-  std::optional<Duration> wait;
-  for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
-    auto status = status_now(waiter->pipeline_id);
-    if (status && status->etag == waiter->seen && now < waiter->until && !shutting_down_) {
-      wait = std::min({wait.value_or(kChangePoll), kChangePoll, waiter->until - now});
-      ++waiter;
-      continue;
-    }
-    const auto done = std::move(waiter->done);
-    waiter = waiters_.erase(waiter);
-    done(std::move(status));
-  }
-  if (wait) look_timer_ = after(*wait, [this] { look_for_changes(); });
-}
-
-void Supervisor::list(Done<std::vector<TriggerStatus>> done) {
-  leash_.post([this, done = std::move(done)] {
-    const auto triggers = catalog_.triggers();
-    if (!triggers) return done(fail(triggers.error()));
-    std::vector<TriggerStatus> all;
-    for (const auto& trigger : *triggers) {
-      auto status = status_now(trigger.pipeline_id);
-      if (status) all.push_back(std::move(*status));
-    }
-    done(std::move(all));
-  });
-}
-
+// What the store says is looked up first, so that the loop need not: it knows better of what its engines hold.
 void Supervisor::message_state(const std::string& pipeline_id, PartitionId partition, Offset offset,
                                Done<MessageState> done) {
-  leash_.post([this, pipeline_id, partition, offset, done = std::move(done)] {
-    done(message_state_now(pipeline_id, partition, offset));
+  const auto trigger = [&]() -> Result<Trigger> {
+    ASSIGN_OR_RETURN(const PipelineUid uid, pipeline_uid(pipeline_id));
+    return catalog_.trigger(uid);
+  }();
+  if (!trigger) return done(fail(trigger.error()));
+  auto stored = stored_state(*trigger, partition, offset);
+  leash_.post([this, uid = trigger->pipeline, partition, offset, stored = std::move(stored), done = std::move(done)] {
+    const auto place = places_.find(uid);
+    if (place != places_.end() && place->second.current)
+      if (auto state = place->second.current->message_state(partition, offset)) return done(std::move(*state));
+    done(stored);
   });
-}
-
-Result<MessageState> Supervisor::message_state_now(const std::string& pipeline_id, PartitionId partition,
-                                                   Offset offset) const {
-  ASSIGN_OR_RETURN(const PipelineUid uid, pipeline_uid(pipeline_id));
-  ASSIGN_OR_RETURN(const Trigger trigger, catalog_.trigger(uid));
-  const auto place = places_.find(uid);
-  if (place != places_.end() && place->second.current)
-    if (auto state = place->second.current->message_state(partition, offset)) return *state;
-  return stored_state(trigger, partition, offset);
 }
 
 // Of an offset that no engine holds: the journal knows what became of it, else it waits to be read.

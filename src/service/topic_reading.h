@@ -62,6 +62,7 @@ class TopicReading {
   void set_cursor(PartitionId partition, Offset cursor) { lag_.set_cursor(partition, cursor); }
   void raise_end(PartitionId partition, Offset end) { lag_.raise_end(partition, end); }
   [[nodiscard]] std::int64_t lag() const { return lag_.lag(); }
+  [[nodiscard]] Offset end(PartitionId partition) const { return lag_.end(partition); }
   [[nodiscard]] const std::map<PartitionId, Error>& errors() const { return errors_; }
 
  private:

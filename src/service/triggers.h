@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -60,6 +62,7 @@ struct PartitionStatus {
 
 struct TriggerStatus {
   Trigger trigger;
+  bool live = false;  // told by what runs
   bool ready = false;
   std::string etag;  // changes when anything below changes
   std::vector<Condition> conditions;
@@ -85,8 +88,9 @@ struct MessageState {
   std::string last_error;
 };
 
-// Starting, stopping and watching triggers. Every call may be made from any thread and answers exactly once on the
-// service loop's thread; what a call changed is durable when it answers.
+// Starting, stopping and watching triggers. Every call may be made from any thread but the service loop's, since it may
+// read the store; what does not return its answer gives it exactly once, on the caller's thread or the loop's. What a
+// call changed is durable when it answers.
 class Triggers {
  public:
   template <typename T>
@@ -102,12 +106,19 @@ class Triggers {
   // Conflict when the trigger is stopped.
   virtual void pause(const std::string& pipeline_id, Done<Nothing> done) = 0;
   virtual void resume(const std::string& pipeline_id, Done<Nothing> done) = 0;
-  // A pipeline that was never started answers with desired Stopped and not ready.
-  virtual void status(const std::string& pipeline_id, Done<TriggerStatus> done) = 0;
-  // As status, but waits until the etag differs from `seen`, at most `wait`.
-  virtual void status_change(const std::string& pipeline_id, std::string seen, Duration wait,
-                             Done<TriggerStatus> done) = 0;
-  virtual void list(Done<std::vector<TriggerStatus>> done) = 0;
+  // A pipeline that was never started answers with desired Stopped and not ready. Numbers may be 100 ms old.
+  [[nodiscard]] virtual Result<TriggerStatus> status(const std::string& pipeline_id) const = 0;
+  [[nodiscard]] virtual Result<std::vector<TriggerStatus>> list() const = 0;
+  // Somebody who waits; dropped, it is over.
+  class Wait {
+   public:
+    virtual ~Wait() = default;
+  };
+  // Calls `told` once when the status has become another than that of the etag `seen`: it is to be asked for then. On
+  // the loop's thread, so it must be quick, or at once on the caller's; then there is nothing to wait for (null). Of a
+  // trigger that does not run, what is published to its topic is no change. Unavailable when too many wait.
+  [[nodiscard]] virtual Result<std::unique_ptr<Wait>> wait(const std::string& pipeline_id, const std::string& seen,
+                                                           std::function<void()> told) = 0;
   virtual void message_state(const std::string& pipeline_id, PartitionId partition, Offset offset,
                              Done<MessageState> done) = 0;
 };

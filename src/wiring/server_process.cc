@@ -206,6 +206,7 @@ Result<std::unique_ptr<ServerProcess>> ServerProcess::start(const Config& config
   parts->loop.start();
   parts->pulse.start();
   parts->supervisor.recover();
+  parts->outbox_drain.when_troubles_change([supervisor = &parts->supervisor] { supervisor->outputs_changed(); });
   parts->outbox_drain.start();
   auto listening = api::Server::create(server_options(config, parts->token), parts->services());
   if (!listening) {

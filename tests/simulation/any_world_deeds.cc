@@ -104,9 +104,7 @@ void AnyWorld::switch_version() {
 }
 
 void AnyWorld::ask_for_status() {
-  world.triggers().status(any_pipeline(), answered<service::TriggerStatus>([this](const auto& status) {
-                            if (status) check_status(*status);
-                          }));
+  if (const auto status = world.status(any_pipeline())) check_status(*status);
 }
 
 void AnyWorld::kill_server() {

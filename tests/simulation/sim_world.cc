@@ -126,7 +126,7 @@ Status SimWorld::resume(const std::string& id) {
 }
 
 Result<service::TriggerStatus> SimWorld::status(const std::string& id) {
-  return wait_for<service::TriggerStatus>([&](auto done) { triggers().status(id, std::move(done)); });
+  return triggers().status(id);
 }
 
 Result<service::MessageState> SimWorld::message_state(const std::string& id, std::int64_t offset,
