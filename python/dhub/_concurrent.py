@@ -146,7 +146,7 @@ class Concurrent:
     def timed_out(self, buffer, at, fields, slot):
         # The loop runs, so this run waits; were it not even at its first step, what was stored of it would hold.
         pending = self.waiting.get(slot)
-        finished = self.worker.stored(buffer, at, fields) if pending is None else pending.finished
+        finished = self.worker.stored(buffer, at, fields, slot) if pending is None else pending.finished
         results = values.pack_finished(finished) if finished else b""
         return Ended(wire.TIMED_OUT, len(finished), self.worker.timeout_text(), results=results)
 

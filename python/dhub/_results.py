@@ -51,14 +51,12 @@ async def resolve(result):
 class Pending:
     """A run that stands still until what its step has returned is there, so that others can run meanwhile."""
 
-    __slots__ = ("index", "finished", "blob", "event", "context", "result", "error")
+    __slots__ = ("event", "context", "finished", "result", "error")
 
-    def __init__(self, index, finished, blob, event, context, result):
-        self.index = index
-        self.finished = finished
-        self.blob = blob
+    def __init__(self, event, context, finished, result):
         self.event = event
         self.context = context
+        self.finished = finished
         self.result = result
         self.error = None
 

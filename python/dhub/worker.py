@@ -118,6 +118,7 @@ class Worker:
             (has_topic,) = parts.take(_FLAG)
             topic = parts.string()
             written.append((name, script, topic if has_topic else None))
+        self.last = len(written) - 1  # number of the last step
         self.step_names = [name for name, _, _ in written]
         self.files = frozenset("<step %s>" % name for name in self.step_names)
         for name, script, topic in written:
@@ -177,8 +178,7 @@ class Worker:
         since, step, finished = slot + Page.SINCE, slot + Page.STEP, slot + Page.FINISHED_LENGTH
         log = self.log
         many = len(self.steps) > 1
-        page = self.page
-        results_at, room = page.results_at, page.results_size - size
+        memory, results_at, room = self.page.memory, self.page.results_at, self.page.results_size - size
         self.frames += 1
         number = self.frames
         broken = set()
@@ -201,12 +201,12 @@ class Worker:
             try:
                 published = self.run(buffer, at, fields)
                 now = monotonic_ns()
-                if published is None and not log.used and self.used <= room:
-                    pack(page.memory, results_at + self.used, fixed, fields[delivery_id], succeeded, 0, 0,
+                filled = self.used
+                if published is None and filled <= room and not log.used:
+                    pack(memory, results_at + filled, fixed, fields[delivery_id], succeeded, 0, 0,
                          (now - began) // 1000, 0, 0, 0, 0, 0, 0)
-                    self.used += size
+                    self.used = words[used] = filled + size
                     self.count += 1
-                    words[used] = self.used
                 else:
                     self.put(fields[delivery_id], succeeded, 0, now - began, log=log.take(), published=published or b"")
             except Ended as ended:
@@ -226,69 +226,71 @@ class Worker:
         """All steps of one run, one at a time or among several. Answers the publications, None when there are none;
         raises Ended. Where several run, a step that has to be waited for answers a Pending, with which the run goes on
         later."""
-        if pending is None:
-            index, finished, blob = fields[_STEP], [], None
-            if index:
-                finished, blob = self.resume(buffer, at, fields, slot)
-                index = len(finished)
-        else:
-            index, finished, blob = pending.index, pending.finished, pending.blob
+        index = fields[_STEP]
+        finished = []
+        blob = None
+        if index or pending is not None:
+            finished = self.stored(buffer, at, fields, slot) if pending is None else self.go_on(pending, slot)
+            index = len(finished)
+            blob = next((entry for entry in reversed(finished) if entry[0] != values.NONE), None)
         steps = self.steps
-        last = len(steps) - 1
+        last = self.last
         while index <= last:
             step = steps[index]
+            event = Event(buffer, at, fields, blob)
+            context = None
             try:
-                if pending is None:
-                    event = Event(buffer, at, fields, blob)
-                    context = None
-                    if step.takes_context:
-                        context = Context(self, step, event, finished)
-                        result = step.call(event, context)
-                    else:
-                        result = step.call(event)
-                    if result is None and context is None and index == last:
-                        break
-                    kind = type(result)
-                    many = kind is GeneratorType
-                    if many:
-                        result = take_all(result)
-                    elif kind is CoroutineType or kind is AsyncGeneratorType:
-                        if self.several is not None:
-                            return Pending(index, finished, blob, event, context, result)
-                        many, result = self.wait_for(resolve(result))
+                if step.takes_context:
+                    context = Context(self, step, event, finished)
+                    result = step.call(event, context)
                 else:
-                    event, context = pending.event, pending.context
-                    pending, (many, result) = None, pending.take()
-                finished.append(self.finish_step(step, event, context, result, many, index == last))
+                    result = step.call(event)
+                if result is None and context is None and index == last:
+                    if not finished:
+                        return None
+                    break
+                kind = type(result)
+                many = kind is GeneratorType
+                if many:
+                    result = take_all(result)
+                elif kind is CoroutineType or kind is AsyncGeneratorType:
+                    if self.several is not None:
+                        return Pending(event, context, finished, result)
+                    many, result = self.wait_for(resolve(result))
+                self.finish_step(slot, event, context, finished, result, many)
             except BaseException as error:
                 raise self.ended(error, index, finished) from None
-            if self.forked:
-                os._exit(0)
             index += 1
             if finished[-1][0] != values.NONE:
                 blob = finished[-1]
-            if index <= last:
-                self.page.begin_step(slot, index, values.pack_finished(finished))
-        return b"".join([entry[2] for entry in finished]) or None if finished else None
+        return b"".join([entry[2] for entry in finished]) or None
 
-    def resume(self, buffer, at, fields, slot):
-        """The finished steps of a run that goes on, and what the next one is given."""
-        finished = self.stored(buffer, at, fields)
-        if finished:
-            self.page.begin_step(slot, len(finished), values.pack_finished(finished))
-        blobs = [entry for entry in finished if entry[0] != values.NONE]
-        return finished, blobs[-1] if blobs else None
+    def go_on(self, pending, slot):
+        """The finished steps, now that what was waited for is there."""
+        finished = pending.finished
+        index = len(finished)
+        try:
+            many, result = pending.take()
+            self.finish_step(slot, pending.event, pending.context, finished, result, many)
+        except BaseException as error:
+            raise self.ended(error, index, finished) from None
+        return finished
 
-    def stored(self, buffer, at, fields):
+    def stored(self, buffer, at, fields, slot):
+        """The finished steps of a run that is resumed."""
         start = at + wire.RECORD_AT + 4 + fields[wire.RECORD_LENGTH] + fields[wire.TOPIC_LENGTH]
-        finished = values.unpack_finished(buffer[start : start + fields[wire.RESULTS_LENGTH]])
+        packed = buffer[start : start + fields[wire.RESULTS_LENGTH]]
+        finished = values.unpack_finished(packed)
         # What does not fit these steps is not theirs: the run begins at its first step.
         if finished is None or len(finished) != fields[_STEP] or len(finished) >= len(self.steps):
             return []
+        self.page.begin_step(slot, len(finished), packed)
         return finished
 
-    def finish_step(self, step, event, context, result, many, is_last):
-        """(tag, bytes, publications) of a step that has returned."""
+    def finish_step(self, slot, event, context, finished, result, many):
+        """Adds (tag, bytes, publications) of a step that has returned, and notes that the next one begins."""
+        step = self.steps[len(finished)]
+        is_last = len(finished) == self.last
         outbox = context._outbox if context is not None else None
         value = values.NONE, b""
         if result is not None:
@@ -299,9 +301,14 @@ class Worker:
                     outbox.add(step.topic, raw_key(event), None, each)
             if not is_last:
                 value = values.encode(result)
-        if outbox is None:
-            return _NO_RESULT if value[0] == values.NONE else (value[0], value[1], b"")
-        return value[0], value[1], outbox.close()
+        if outbox is not None:
+            finished.append((value[0], value[1], outbox.close()))
+        else:
+            finished.append(_NO_RESULT if value[0] == values.NONE else (value[0], value[1], b""))
+        if self.forked:
+            os._exit(0)
+        if not is_last:
+            self.page.begin_step(slot, len(finished), values.pack_finished(finished))
 
     def ended(self, error, index, finished):
         """What an exception in a step means."""
