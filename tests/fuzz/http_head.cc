@@ -23,17 +23,16 @@ api::Limits small_limits() {
   return limits;
 }
 
-// So many bytes of a body with chunks are read together, or not yet.
-constexpr std::size_t kLastChunk = 5;
-
 struct Exchange {
   std::vector<api::Request> requests;
   int failure = 0;
   std::size_t left = 0;  // unread bytes behind which more are waited for
 };
 
+// For more of a chunk. When that can no longer become right is told sooner or later: Beast looks for the end of a
+// quoted extension as far as bytes have come, and the last bytes of a body are read together.
 bool waits(const Exchange& exchange) {
-  return exchange.failure == 0 && exchange.left > 0 && exchange.left < kLastChunk;
+  return exchange.failure == 0 && exchange.left > 0;
 }
 
 void check_request(const api::Request& request, const api::Limits& limits) {
