@@ -145,6 +145,7 @@ class Supervisor final : public Triggers {
   [[nodiscard]] static Condition idle_condition(const Place& place);
   Result<TriggerStatus> status_by(const StatusBoard::Posted& posted, PipelineUid uid,
                                   const std::string& pipeline_id) const;
+  [[nodiscard]] TriggerStatus with_ends(TriggerStatus status) const;
   void look_up_partitions(TriggerStatus& status) const;
   Result<MessageState> stored_state(const Trigger& trigger, PartitionId partition, Offset offset) const;
 

@@ -91,7 +91,7 @@ Result<TriggerStatus> Supervisor::status(const std::string& pipeline_id) const {
 
 Result<TriggerStatus> Supervisor::status_by(const StatusBoard::Posted& posted, PipelineUid uid,
                                             const std::string& pipeline_id) const {
-  if (posted && posted->live) return *posted;
+  if (posted && posted->live) return with_ends(*posted);
   TriggerStatus status;
   if (posted) {
     status = *posted;
@@ -104,6 +104,20 @@ Result<TriggerStatus> Supervisor::status_by(const StatusBoard::Posted& posted, P
     status.conditions.push_back(not_running(status.trigger));
   }
   look_up_partitions(status);
+  return status;
+}
+
+// Whoever has just published finds it in the backlog, though the loop may not have shown it yet.
+TriggerStatus Supervisor::with_ends(TriggerStatus status) const {
+  const auto topic = world_.event_log.topic(status.trigger.topic);
+  if (!topic) return status;
+  for (auto& partition : status.partitions) {
+    const PartitionRange* range = find_range(*topic, partition.partition);
+    if (range == nullptr || range->end <= partition.end) continue;
+    partition.waiting += range->end.value - partition.end.value;
+    partition.lag += range->end.value - std::max(partition.end, partition.cursor).value;
+    partition.end = range->end;
+  }
   return status;
 }
 

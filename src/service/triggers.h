@@ -64,7 +64,7 @@ struct TriggerStatus {
   Trigger trigger;
   bool live = false;  // told by what runs
   bool ready = false;
-  std::string etag;  // changes when anything below changes
+  std::string etag;  // changes when anything below changes; of ends of partitions up to 100 ms later
   std::vector<Condition> conditions;
   std::vector<PartitionStatus> partitions;
   std::int32_t instances = 0;
@@ -106,7 +106,8 @@ class Triggers {
   // Conflict when the trigger is stopped.
   virtual void pause(const std::string& pipeline_id, Done<Nothing> done) = 0;
   virtual void resume(const std::string& pipeline_id, Done<Nothing> done) = 0;
-  // A pipeline that was never started answers with desired Stopped and not ready. Numbers may be 100 ms old.
+  // A pipeline that was never started answers with desired Stopped and not ready. Numbers may be 100 ms old, but
+  // what was published before the call is counted.
   [[nodiscard]] virtual Result<TriggerStatus> status(const std::string& pipeline_id) const = 0;
   [[nodiscard]] virtual Result<std::vector<TriggerStatus>> list() const = 0;
   // Somebody who waits; dropped, it is over.

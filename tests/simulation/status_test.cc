@@ -68,6 +68,17 @@ TEST_F(StatusTest, TheLastChangeIsShown) {
   EXPECT_EQ(shown.partitions.at(0).end, Offset{60});
 }
 
+TEST_F(StatusTest, WhatWasPublishedIsInTheBacklogAtOnce) {
+  world_.publish("orders", {"a"});
+  ASSERT_TRUE(world_.run_until_drained("p"));
+  world_.run_for(1ms);
+  world_.publish("orders", {"b"});
+  const auto shown = status("p").partitions.at(0);
+  EXPECT_GE(shown.lag, 1);
+  EXPECT_EQ(shown.end, Offset{2});
+  EXPECT_EQ(shown.lag, shown.end.value - shown.cursor.value);
+}
+
 TEST_F(StatusTest, UnderLoadItIsShownTenTimesASecond) {
   std::string seen = status("p").etag;
   int changes = 0;
