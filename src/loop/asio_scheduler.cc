@@ -18,19 +18,20 @@ struct AsioScheduler::Timers {
   std::unordered_map<TimerId, Pending> pending;
   std::uint64_t last_id = 0;
 
-  void expired(TimerId id) {
+  void expired(TimerId id, Turns& turns) {
     auto node = pending.extract(id);
-    if (!node.empty()) node.mapped().task();
+    if (!node.empty()) turns.run(node.mapped().task);
   }
 };
 
-AsioScheduler::AsioScheduler(boost::asio::io_context& io) : io_(io), timers_(std::make_shared<Timers>()) {}
+AsioScheduler::AsioScheduler(boost::asio::io_context& io, Turns::Watch watch)
+    : io_(io), turns_(std::make_shared<Turns>(watch)), timers_(std::make_shared<Timers>()) {}
 
 AsioScheduler::~AsioScheduler() = default;
 
 void AsioScheduler::post(Task task) {
   if (io_.stopped()) return;
-  boost::asio::post(io_, std::move(task));
+  boost::asio::post(io_, [turns = turns_, task = std::move(task)] { turns->run(task); });
 }
 
 Scheduler::TimerId AsioScheduler::at(Instant when, Task task) {
@@ -38,10 +39,11 @@ Scheduler::TimerId AsioScheduler::at(Instant when, Task task) {
   const auto [entry, added] = timers_->pending.try_emplace(id, Timers::Pending{boost::asio::steady_timer(io_), {}});
   entry->second.task = std::move(task);
   entry->second.timer.expires_at(when);
-  entry->second.timer.async_wait([weak = std::weak_ptr(timers_), id](const boost::system::error_code& error) {
-    if (error) return;
-    if (const auto timers = weak.lock()) timers->expired(id);
-  });
+  entry->second.timer.async_wait(
+      [weak = std::weak_ptr(timers_), turns = turns_, id](const boost::system::error_code& error) {
+        if (error) return;
+        if (const auto timers = weak.lock()) timers->expired(id, *turns);
+      });
   return id;
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "loop/turns.h"
 #include "ports/scheduler.h"
 
 namespace boost::asio {
@@ -19,7 +20,7 @@ class AsioScheduler : public Scheduler {
  public:
   // The io_context must not have a concurrency hint: with the hint 1 Asio keeps what the loop itself posts in a queue
   // of its own, and what another thread posts later could run earlier.
-  explicit AsioScheduler(boost::asio::io_context& io);
+  explicit AsioScheduler(boost::asio::io_context& io, Turns::Watch watch = Turns::Watch::Length);
   ~AsioScheduler() override;
   AsioScheduler(const AsioScheduler&) = delete;
   AsioScheduler& operator=(const AsioScheduler&) = delete;
@@ -29,9 +30,13 @@ class AsioScheduler : public Scheduler {
   void cancel(TimerId timer) override;
   [[nodiscard]] Now now() const override;
 
+  // Any thread. Of tasks and timers.
+  [[nodiscard]] const Turns& turns() const { return *turns_; }
+
  private:
   struct Timers;
   boost::asio::io_context& io_;
+  std::shared_ptr<Turns> turns_;    // shared: with what is posted
   std::shared_ptr<Timers> timers_;  // shared: completions that are already queued hold it weakly
 };
 

@@ -35,6 +35,31 @@ class AsioSchedulerTest : public testing::Test {
   AsioScheduler scheduler_{loop_.io_context()};
 };
 
+TEST_F(AsioSchedulerTest, TellsItsLongestTurn) {
+  on_loop([] {});
+  EXPECT_LT(scheduler_.turns().longest(), 5s);
+  on_loop([] {
+    const Instant begun = read_clocks().mono;
+    while (read_clocks().mono - begun < 3ms) {
+    }
+  });
+  on_loop([] {});
+  EXPECT_GE(scheduler_.turns().longest(), 3ms);
+}
+
+TEST_F(AsioSchedulerTest, SeesWhoWaitsInATurn) {
+  AsioScheduler watched(loop_.io_context(), Turns::Watch::Waits);
+  std::promise<void> computed;
+  watched.post([&] { computed.set_value(); });
+  wait(computed);
+  std::promise<void> never;
+  std::promise<void> waited;
+  watched.post([&] { EXPECT_EQ(never.get_future().wait_for(2ms), std::future_status::timeout); });
+  watched.post([&] { waited.set_value(); });
+  wait(waited);
+  EXPECT_EQ(watched.turns().waits(), 1U);
+}
+
 TEST_F(AsioSchedulerTest, RunsTasksInTheOrderOfPosting) {
   std::vector<int> order;
   for (int i = 0; i < 1000; ++i) scheduler_.post([&order, i] { order.push_back(i); });

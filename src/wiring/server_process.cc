@@ -126,7 +126,9 @@ struct ServerProcess::Parts {
         pipelines(store->catalog(), checker, fresh_seed(),
                   [this](const std::string& topic) { return topics.check_cluster(topic); }),
         store_metrics(metrics),
-        pulse(scheduler, [this] { store_metrics.update(store->counters(), logger.dropped()); }) {}
+        longest_turn(metrics.gauge("dhub_service_loop_longest_turn_seconds",
+                                   "Longest turn of the service loop since the server has begun.")),
+        pulse(scheduler, [this] { beat(); }) {}
 
   // The loop ends before anything that runs on it; requests end before the services that they ask.
   ~Parts() {
@@ -134,6 +136,11 @@ struct ServerProcess::Parts {
     if (server_file) remove_server_file(data);
     loop.stop();
     api.reset();
+  }
+
+  void beat() {
+    store_metrics.update(store->counters(), logger.dropped());
+    longest_turn.set(std::chrono::duration<double>(scheduler.turns().longest()).count());
   }
 
   // A start that fails after the triggers were resumed leaves the store as a clean end does.
@@ -162,7 +169,9 @@ struct ServerProcess::Parts {
     const bool alive = silence < kLongestSilence;
     std::vector<api::Check> checks{
         {"service_loop", alive,
-         alive ? "takes its turns" : fmt::format("has not taken a turn for {}", to_string(silence))}};
+         alive ? fmt::format("takes its turns; the longest took {}",
+                             to_string(std::chrono::ceil<milliseconds>(scheduler.turns().longest())))
+               : fmt::format("has not taken a turn for {}", to_string(silence))}};
     // Work may be sent here all the same: outputs are kept until their topic takes them.
     for (const auto& trouble : outbox_drain.troubles())
       checks.push_back({"outputs to " + trouble.topic, true, "wait: " + trouble.error.message});
@@ -185,6 +194,7 @@ struct ServerProcess::Parts {
   service::OutboxDrain outbox_drain;
   service::Pipelines pipelines;
   StoreMetrics store_metrics;
+  Gauge& longest_turn;
   LoopPulse pulse;
   std::unique_ptr<api::Server> api;
 };
