@@ -193,6 +193,7 @@ TEST_F(Ledger, AStoreOfVersionTwoOpensAndGoesOn) {
       "INSERT INTO ledger (position_uid, partition, page, state) SELECT uid, 0, 0, 1 FROM positions;"
       "INSERT INTO ledger (position_uid, partition, page, state) SELECT uid, 0, 1, 1 FROM positions;"
       "INSERT INTO ledger (position_uid, partition, page, state) SELECT uid, 0, 2, 1 FROM positions;"
+      "ALTER TABLE triggers DROP COLUMN revision;"
       "PRAGMA user_version=2");
   ASSERT_EQ(rows().size(), 4U);
   const auto loaded = load();

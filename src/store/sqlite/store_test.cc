@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "base/test_seed.h"
+#include "store/sqlite/schema.h"
 #include "store/sqlite/sqlite.h"
 #include "store/sqlite/store_harness_test.h"
 
@@ -87,7 +88,7 @@ TEST(Store, AStoreOfANewerProgramIsRefusedAndLeftAsItIs) {
   const auto opened = Store::open(harness.options());
   ASSERT_EQ(code_of(opened), ErrorCode::Unsupported);
   EXPECT_NE(opened.error().message.find("99"), std::string::npos);
-  edit(harness, "PRAGMA user_version=3");
+  edit(harness, ("PRAGMA user_version=" + std::to_string(kStoreVersion)).c_str());
   harness.open();
   EXPECT_EQ(read_all(harness.event_log(), harness.event_log().topic("orders")->uid).size(), 1U);
 }
