@@ -44,7 +44,7 @@ def executed(server, pipeline):
 
 def records_read(server, pipeline):
     """None when the server does not count them."""
-    return labelled(metrics(server), READ, trigger=pipeline)
+    return labelled(metrics(server), READ, pipeline=pipeline)
 
 
 def resident_mib(pid):
