@@ -142,7 +142,6 @@ void Subscription::on_records_again(PartitionId partition, const delivery::ReadC
 }
 
 // New partitions begin at 0, whatever retention has left of them: what was published since they are there is covered.
-// New partitions begin at 0, whatever retention has left of them: what was published since they are there is covered.
 // The journal knows them before the engine does.
 void Subscription::on_topic(const Topic& topic) {
   changed_();
