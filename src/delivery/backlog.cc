@@ -54,7 +54,7 @@ void Backlog::set_appetite(const Appetite& appetite) {
 
 bool Backlog::has_enough() const {
   if (startable_ < share_ * std::max<std::int64_t>(appetite_.instances, 1)) return false;
-  return !appetite_.may_grow || stock_ >= limits_.read_ahead || held_bytes() >= limits_.window_bytes / 2;
+  return !appetite_.may_grow || stock_ >= limits_.read_ahead || held_bytes() >= most_bytes() / 2;
 }
 
 std::optional<Offset> Backlog::wants_read(std::uint32_t w) const {
@@ -162,7 +162,7 @@ void Backlog::admit_behind(const Ref& ref, const RecordView& record, const Recor
   if (!lane.lacking.none()) return;
   if (lane.is_parked) {
     if (!park_bytes(added, lane, record)) set_lacking(added.lane, ref);
-  } else if (lane.stock < share_ || held_bytes() < limits_.window_bytes / 2) {
+  } else if (lane.stock < share_ || held_bytes() < most_bytes() / 2) {
     hold(added, record, batch);
     set_in_stock(added, true);
   } else {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "delivery/batch_holds.h"
+#include "delivery/byte_budget.h"
 #include "delivery/lanes.h"
 #include "delivery/settings.h"
 #include "delivery/window.h"
@@ -45,7 +46,8 @@ struct Appetite {
 // docs/specs/delivery.md: nothing overtakes it meanwhile).
 class Backlog {
  public:
-  Backlog(const EngineLimits& limits, Ordering ordering) : limits_(limits), ordering_(ordering) {}
+  Backlog(const EngineLimits& limits, Ordering ordering)
+      : limits_(limits), ordering_(ordering), shared_(limits.shared_bytes) {}
 
   // One more partition, behind the others: what refers to a window does so by its place.
   void add(const LoadedPartition& partition, std::vector<StoredFailure> failures, const Now& now);
@@ -125,7 +127,13 @@ class Backlog {
   [[nodiscard]] std::int64_t unfinished() const { return unfinished_; }
   [[nodiscard]] std::int64_t failing() const { return failing_; }
   [[nodiscard]] std::uint64_t held_bytes() const { return holds_.bytes() + static_cast<std::uint64_t>(failure_bytes_); }
-  [[nodiscard]] bool is_full_of_bytes() const { return held_bytes() >= limits_.window_bytes; }
+  [[nodiscard]] bool is_full_of_bytes() const { return held_bytes() >= most_bytes(); }
+  // Full only because others hold so much.
+  [[nodiscard]] bool waits_for_bytes() const {
+    return is_full_of_bytes() && held_bytes() < limits_.window_bytes && !has_enough();
+  }
+  // Lets the others know how much is held here now.
+  void share_bytes() { shared_.set(held_bytes()); }
 
  private:
   // Who wants bytes of a partition again, by the first offset, and where the second reading stands.
@@ -141,6 +149,7 @@ class Backlog {
   [[nodiscard]] Lanes::Index lane_of(std::uint32_t w, const RecordView& record);
   bool join(const Ref& ref);
   [[nodiscard]] bool has_enough() const;
+  [[nodiscard]] std::uint64_t most_bytes() const { return shared_.room(limits_.window_bytes); }
   [[nodiscard]] std::optional<Offset> first_wanted(std::uint32_t w) const;
   [[nodiscard]] bool is_held_up(const Window& window) const;
   [[nodiscard]] std::optional<Offset> next_wanted(std::uint32_t w, Offset from) const;
@@ -169,6 +178,7 @@ class Backlog {
   boost::unordered_flat_map<std::int32_t, std::uint32_t> by_partition_;
   Lanes lanes_;
   BatchHolds holds_;
+  ByteShare shared_;
   Appetite appetite_;
   std::int64_t share_ = 4;          // of one key in what can begin: two frames
   std::int64_t stock_ = 0;          // events that could begin, keys that are parked left out ...

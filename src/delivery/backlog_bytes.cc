@@ -58,7 +58,7 @@ void Backlog::recount(const Ref& ref) {
 // Keeps the bytes of one that stands behind a head which takes its time, if there is room for such.
 bool Backlog::park_bytes(Entry& one, Lane& lane, const RecordView& record) {
   const std::uint64_t bytes = record.bytes() + kRecordOverhead + sizeof(RecordView);
-  if (parked_bytes_ + bytes > limits_.window_bytes / 8) return false;
+  if (parked_bytes_ + bytes > most_bytes() / 8) return false;
   if (!one.is_alone || one.record == nullptr) hold_alone(one, record);
   lane.parked += bytes;
   parked_bytes_ += bytes;

@@ -137,6 +137,10 @@ void Engine::instance_ended(InstanceId instance, const Now& now, Outputs& out) {
   pump(now, out);
 }
 
+void Engine::instance_leaving(InstanceId instance) {
+  if (Slot* slot = flights_.slot(instance)) slot->is_leaving = true;
+}
+
 // What was not begun goes back to the front of its queue, in the order in which it was there.
 void Engine::give_back(const Now& now) {
   std::sort(given_back_.begin(), given_back_.end(),
@@ -187,6 +191,7 @@ void Engine::pump(const Now& now, Outputs& out) {
   }
   set_appetite();
   emit_commit(now, out);
+  backlog_.share_bytes();
 }
 
 // The event's turn has come as far as its key is concerned: queue it, or let it wait for its retry time. Without its
@@ -224,7 +229,7 @@ void Engine::watch_long(const Now& now, Outputs& out) {
   if (!watch_at_ || *watch_at_ > now.mono) return;
   watch_at_.reset();
   const auto could_take = [&](const Slot& slot) {
-    return !slot.is_dead && !slot.is_long && slot.version == settings_.current.version;
+    return !slot.is_dead && !slot.is_long && !slot.is_leaving && slot.version == settings_.current.version;
   };
   for (auto& slot : flights_.slots()) {
     if (slot.outstanding == 0 || slot.is_long) continue;
@@ -253,7 +258,8 @@ void Engine::fill_idle_then_busy(const Now& now, Outputs& out, bool idle) {
   const std::size_t target = frame_target();
   std::size_t candidates = 0;
   const auto takes_part = [&](const Slot& candidate) {
-    if (candidate.is_dead || candidate.is_long || candidate.version != settings_.current.version) return false;
+    if (candidate.is_dead || candidate.is_long || candidate.is_leaving) return false;
+    if (candidate.version != settings_.current.version) return false;
     return idle ? candidate.outstanding == 0 : candidate.outstanding > 0 && candidate.outstanding < target;
   };
   for (const auto& candidate : flights_.slots()) candidates += takes_part(candidate) ? 1 : 0;

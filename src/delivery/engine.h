@@ -62,6 +62,8 @@ class Engine {
   void instance_ready(InstanceId instance, Version version, const Now& now, Outputs& out);
   // Gone, with every delivery answered, or its host lost: what is unanswered runs again, uncharged.
   void instance_ended(InstanceId instance, const Now& now, Outputs& out);
+  // It is to end though there may be work: it gets nothing more. What it has not begun its owner takes back.
+  void instance_leaving(InstanceId instance);
   void outcomes(InstanceId instance, std::vector<Outcome> outcomes, const Now& now, Outputs& out);
   void commit_answered(CommitSeq seq, const Result<CommitAnswer>& answer, const Now& now, Outputs& out);
   // After the switch is durable. Attempts in flight finish on their version; unbegun ones are recalled.
@@ -78,6 +80,8 @@ class Engine {
   [[nodiscard]] std::optional<Offset> wants_read(PartitionId partition) const;
   // Whether there is room for more at all; a single partition may be full all the same.
   [[nodiscard]] bool wants_more() const { return !broken_ && backlog_.wants_more(); }
+  // Whether that is so only because other engines hold so many bytes.
+  [[nodiscard]] bool waits_for_bytes() const { return !broken_ && !paused_ && backlog_.waits_for_bytes(); }
   // The partitions where something lacks its bytes and wants them.
   [[nodiscard]] std::vector<PartitionId> lacking() const;
   [[nodiscard]] bool wants_again() const { return !broken_ && backlog_.wants_again(); }

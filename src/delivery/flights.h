@@ -23,6 +23,7 @@ struct Slot {
   bool is_long = false;     // what it runs takes long: it gets nothing more, and what is behind it is taken back
   bool is_held_up = false;  // the same, and so long that it says nothing of how long others will take
   bool recalled = false;    // asked for what it has not begun, since it is long
+  bool is_leaving = false;  // is to end: it gets nothing more
 };
 
 // One delivery that is at an instance.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "delivery/byte_budget.h"
 #include "model/ids.h"
 #include "model/pipeline.h"
 
@@ -25,7 +26,8 @@ struct VersionSettings {
 // Limits of one engine. All memory that an engine holds is bounded by these.
 struct EngineLimits {
   std::int64_t window_offsets = 1 << 20;     // unfinished and finished offsets past the cursor, a partition
-  std::uint64_t window_bytes = 64ULL << 20;  // payloads held, with what pins them, all partitions
+  std::uint64_t window_bytes = 64ULL << 20;  // payloads held, with what pins them, all partitions ...
+  ByteBudget* shared_bytes = nullptr;        // ... and as far as this goes, which outlives the engine; none: no further
   std::size_t frame_events = 256;            // events of one frame
   std::size_t frame_bytes = 256ULL << 10;    // payload of one frame; always at least one event
   Duration frame_work = milliseconds(20);    // measured work of one frame

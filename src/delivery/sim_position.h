@@ -79,8 +79,9 @@ class SimPosition {
     std::deque<Task> tasks;
     bool begun = false;  // the first of `tasks`
     std::vector<Outcome> outbox;
-    bool dead = false;  // the process is gone; its end is told after the outbox
-    bool lost = false;  // its host is gone: nobody hears of it until its process is gone
+    bool dead = false;     // the process is gone; its end is told after the outbox
+    bool leaving = false;  // is to end, and has been asked for what it has not begun
+    bool lost = false;     // its host is gone: nobody hears of it until its process is gone
   };
   struct Owner {
     int id = 0;

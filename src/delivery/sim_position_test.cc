@@ -152,9 +152,9 @@ void SimPosition::add_instance_actions(std::vector<Action>& found) {
     const bool tells = !orphan && !instance->lost && (!instance->outbox.empty() || instance->dead);
     if (tells) found.push_back({name("answers"), [this, instance] { flush(*instance); }});
     if (orphan || instance->lost) found.push_back({name("is gone"), [this, id = instance->id] { end(id); }});
-    // Of an old version and idle: drained.
-    const bool old = !orphan && instance->version < owner_of(*instance)->version;
-    if (old && !instance->dead && instance->tasks.empty() && instance->outbox.empty() && !instance->lost)
+    // Of an old version, or leaving for another reason, and idle: drained.
+    const bool leaves = !orphan && (instance->leaving || instance->version < owner_of(*instance)->version);
+    if (leaves && !instance->dead && instance->tasks.empty() && instance->outbox.empty() && !instance->lost)
       found.push_back({name("drains"), [this, id = instance->id] { end(id); }});
   }
 }
@@ -180,6 +180,12 @@ std::vector<SimPosition::Action> SimPosition::faults() {
     Instance* instance = owned.get();
     if (instance->dead || owner_of(*instance) == nullptr) continue;
     found.push_back({fmt::format("instance {} dies", instance->id), [this, instance] { die(*instance); }});
+    if (!instance->leaving)
+      found.push_back({fmt::format("instance {} is to end", instance->id), [this, instance] {
+                         instance->leaving = true;
+                         owner_of(*instance)->engine->instance_leaving(instance->id);
+                         give_back_unbegun(*instance);
+                       }});
     if (!instance->lost) {
       found.push_back({fmt::format("host of {} dies", instance->id), [this, instance] {
                          instance->lost = true;
@@ -377,6 +383,7 @@ void SimPosition::deliver(Owner& owner, const Dispatch& dispatch) {
     const At at{delivery.run.partition.value, delivery.run.offset.value};
     judge_.dispatched(at, delivery.id, delivery.attempt, &owner == &*owner_);
     if (instance == nullptr) continue;
+    if (instance->leaving) judge_.blame("an instance that is to end gets offset {}", at.second);
     const Task task{delivery.id, at, delivery.chain, std::string(delivery.results)};
     const auto own = fmt::format("of {}/{} by {}", at.first, at.second, instance->version);
     if (!task.results.empty() && (task.results != own || delivery.step != 1))
