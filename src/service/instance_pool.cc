@@ -12,17 +12,19 @@ constexpr Duration kLongestStartDelay = std::chrono::seconds(30);
 
 }  // namespace
 
-InstancePool::InstancePool(ComputeBackend& backend, ComputeListener& listener, InstanceIds& ids,
-                           Outstanding outstanding, Retire retire)
+InstancePool::InstancePool(ComputeBackend& backend, ComputeListener& listener, InstanceIds& ids, Slots& slots,
+                           Asks asks)
     : backend_(backend),
       listener_(listener),
       ids_(ids),
-      outstanding_(std::move(outstanding)),
-      retire_(std::move(retire)) {}
+      outstanding_(std::move(asks.outstanding)),
+      retire_(std::move(asks.retire)),
+      share_(slots, std::move(asks.slots)) {}
 
 void InstancePool::use(InstanceSpecRef spec, const Scaling& scaling) {
   spec_ = std::move(spec);
   scaling_ = scaling;
+  share_.use({std::min(scaling.min_instances, scaling.max_instances), spec_->limits.memory_bytes});
   start_failure_.reset();
   no_start_before_.reset();
   start_delay_ = Duration::zero();
@@ -38,14 +40,29 @@ std::optional<Instant> InstancePool::rescale(const Workload& work, const Now& no
   note_idleness(now);
   end_older_versions();
   const auto seen = observe(work, now);
-  auto plan = scaling::decide(seen, scaling_);
+  // What is idle while others wait ends at once.
+  Scaling scaling = scaling_;
+  if (share_.others_wait()) scaling.idle_timeout = Duration::zero();
+  auto plan = scaling::decide(seen, scaling);
   hold_back(plan, now);
+  ask_for_slots(plan, seen);
   // The sentence is made when the decision changes, not for every event.
-  if (plan.wanted != wanted_ || plan.start > 0 || plan.drain_idle > 0) reason_ = scaling::explain(seen, scaling_, plan);
+  if (plan.wanted != wanted_ || plan.start > 0 || plan.drain_idle > 0 || share_.waits_for() != waits_for_) {
+    reason_ = scaling::explain(seen, scaling, plan);
+    if (const std::string why = share_.why_it_waits(); !why.empty()) reason_ += " " + why;
+  }
   wanted_ = plan.wanted;
+  waits_for_ = share_.waits_for();
   start(plan.start, now);
   drain_idle(plan.drain_idle);
   return plan.reconsider_at;
+}
+
+void InstancePool::ask_for_slots(scaling::Plan& plan, const scaling::Observations& seen) {
+  const std::int32_t present = seen.starting + seen.idle + seen.busy;
+  const bool surplus = seen.idle > plan.drain_idle && present - plan.drain_idle > plan.wanted;
+  plan.start = share_.ask(plan.start, surplus);
+  granted_ = std::min(plan.wanted, present + plan.start);
 }
 
 // After a failed start the next one waits, and goes alone.
@@ -112,6 +129,7 @@ void InstancePool::start(std::int32_t count, const Now& now) {
   for (std::int32_t i = 0; i < count; ++i) {
     const InstanceId id = ids_.next();
     members_.push_back({id, spec_->version, State::Starting, now.mono, now.mono});
+    share_.begin(id);
     backend_.start(id, spec_, listener_);
   }
 }
@@ -132,6 +150,7 @@ void InstancePool::drain_idle(std::int32_t count) {
 
 void InstancePool::drain(Member& member) {
   member.state = State::Draining;
+  share_.leave(member.id);
   backend_.drain(member.id);
 }
 
@@ -140,6 +159,7 @@ std::optional<Duration> InstancePool::on_ready(InstanceId instance, const Now& n
   if (member == nullptr || member->state != State::Starting) return std::nullopt;
   member->state = State::Ready;
   member->since = now.mono;
+  share_.ready(instance, now.mono - member->started);
   if (is_current(*member)) {
     start_failure_.reset();
     no_start_before_.reset();
@@ -161,6 +181,7 @@ void InstancePool::on_ended(const InstanceEnded& ended, const Now& now) {
   if (found == nullptr) return;
   const Member member = *found;
   std::erase_if(members_, [&](const Member& m) { return m.id == ended.instance; });
+  share_.end(ended.instance);
   const bool by_itself = ended.reason != EndReason::Drained && ended.reason != EndReason::Killed;
   if (!by_itself || member.proven || !is_current(member)) return;
   const bool others_run = std::any_of(members_.begin(), members_.end(),
@@ -174,7 +195,15 @@ void InstancePool::on_ended(const InstanceEnded& ended, const Now& now) {
   no_start_before_ = now.mono + start_delay_;
 }
 
+void InstancePool::give_back(InstanceId instance) {
+  Member* member = find(instance);
+  if (member == nullptr || member->state != State::Ready) return;
+  backend_.recall(instance);
+  drain(*member);
+}
+
 void InstancePool::drain_all() {
+  (void)share_.ask(0, false);
   for (auto& member : members_) {
     if (member.state == State::Draining) continue;
     if (member.state == State::Ready) backend_.recall(member.id);
@@ -183,6 +212,7 @@ void InstancePool::drain_all() {
 }
 
 void InstancePool::kill_all() {
+  (void)share_.ask(0, false);
   for (const auto& member : members_) backend_.kill(member.id);
 }
 

@@ -11,6 +11,7 @@
 #include "model/pipeline.h"
 #include "ports/compute_backend.h"
 #include "scaling/decide.h"
+#include "service/slots.h"
 
 namespace dhub::service {
 
@@ -32,8 +33,9 @@ struct Workload {
   std::int32_t held_up = 0;  // instances that run an event which takes far longer than the others
 };
 
-// The instances of one trigger's event service: starts and drains them as the autoscaler decides. Holds no events: what
-// an instance has outstanding is asked of the engine. Loop thread only.
+// The instances of one trigger's event service: starts and drains them as the autoscaler decides, as far as the ledger
+// of the machine grants them. Holds no events: what an instance has outstanding is asked of the engine. Loop thread
+// only.
 class InstancePool {
  public:
   // How many events are at an instance; none when the engine does not know the instance.
@@ -41,8 +43,14 @@ class InstancePool {
   // Takes an idle instance out of the engine's hands before it is drained.
   using Retire = std::function<void(InstanceId)>;
 
-  InstancePool(ComputeBackend& backend, ComputeListener& listener, InstanceIds& ids, Outstanding outstanding,
-               Retire retire);
+  // What it asks of the engine and its owner.
+  struct Asks {
+    Outstanding outstanding;
+    Retire retire;
+    Slots::Calls slots;  // the ledger calls: to rescale(), and to end one by give_back()
+  };
+
+  InstancePool(ComputeBackend& backend, ComputeListener& listener, InstanceIds& ids, Slots& slots, Asks asks);
 
   // What new instances run. Instances of another version take no new events (the engine sees to that); rescale() ends
   // each as soon as it is idle. Until then it can become the current version again.
@@ -57,6 +65,9 @@ class InstancePool {
   // 1 s, doubling to 30 s until an outcome arrives; and until one is ready there is one at a time.
   void on_ended(const InstanceEnded& ended, const Now& now);
 
+  // For others whose turn it is: the instance ends when it has finished what it has begun, the rest comes back. Its
+  // owner has told the engine.
+  void give_back(InstanceId instance);
   // What has not begun comes back, the rest finishes.
   void drain_all();
   void kill_all();
@@ -65,6 +76,11 @@ class InstancePool {
   [[nodiscard]] std::size_t size() const { return members_.size(); }
   [[nodiscard]] std::size_t ready() const;
   [[nodiscard]] std::int32_t wanted() const { return wanted_; }
+  // As many of the wanted ones as there are, or are about to be.
+  [[nodiscard]] std::int32_t granted() const { return granted_; }
+  // Not started because others hold what the machine carries; why_it_waits() says it in a sentence.
+  [[nodiscard]] std::int32_t waits_for() const { return share_.waits_for(); }
+  [[nodiscard]] std::string why_it_waits() const { return share_.why_it_waits(); }
   [[nodiscard]] const std::string& reason() const { return reason_; }
   // Why instances cannot start, until one does.
   [[nodiscard]] const std::optional<InstanceEnded>& start_failure() const { return start_failure_; }
@@ -87,6 +103,7 @@ class InstancePool {
   void note_idleness(const Now& now);
   void end_older_versions();
   void hold_back(scaling::Plan& plan, const Now& now) const;
+  void ask_for_slots(scaling::Plan& plan, const scaling::Observations& seen);
   void start(std::int32_t count, const Now& now);
   void drain_idle(std::int32_t count);
   void drain(Member& member);
@@ -97,10 +114,13 @@ class InstancePool {
   InstanceIds& ids_;
   Outstanding outstanding_;
   Retire retire_;
+  Slots::Share share_;
   InstanceSpecRef spec_;
   Scaling scaling_;
   std::vector<Member> members_;
   std::int32_t wanted_ = 0;
+  std::int32_t granted_ = 0;
+  std::int32_t waits_for_ = 0;  // when reason_ was made
   std::string reason_ = "No instances: nothing has happened yet.";
   std::optional<InstanceEnded> start_failure_;
   std::optional<Instant> no_start_before_;

@@ -22,6 +22,14 @@ class NoListener final : public ComputeListener {
   void on_ended(const InstanceEnded&) override {}
 };
 
+class NoScheduler final : public Scheduler {
+ public:
+  void post(Task) override {}
+  TimerId at(Instant, Task) override { return TimerId::None; }
+  void cancel(TimerId) override {}
+  [[nodiscard]] Now now() const override { return {}; }
+};
+
 class InstancePoolTest : public testing::Test {
  protected:
   InstancePoolTest() {
@@ -42,7 +50,14 @@ class InstancePoolTest : public testing::Test {
   NoListener listener;
   InstanceIds ids;
   Now now{Instant{std::chrono::seconds(10)}, WallTime{}};
-  InstancePool pool{backend, listener, ids, [](InstanceId) { return std::nullopt; }, [](InstanceId) {}};
+  NoScheduler scheduler;
+  Metrics metrics;
+  Slots slots{scheduler, metrics, {}};
+  InstancePool pool{backend,
+                    listener,
+                    ids,
+                    slots,
+                    {[](InstanceId) { return std::nullopt; }, [](InstanceId) {}, {[] {}, [](InstanceId) {}}}};
 };
 
 TEST_F(InstancePoolTest, AStartThatFailsIsToldWhenNoneRuns) {

@@ -11,6 +11,12 @@ Scaling resolved_scaling(const Definition& definition, std::int32_t cores) {
   return scaling;
 }
 
+Claim claim_of(const Definition& definition, std::int32_t cores) {
+  const Scaling scaling = resolved_scaling(definition, cores);
+  if (definition.steps.empty() && scaling.min_instances == 0) return {};  // it needs none
+  return {std::min(scaling.min_instances, scaling.max_instances), definition.options.limits.memory_bytes};
+}
+
 delivery::VersionSettings version_settings(const Trigger& trigger, const Definition& definition, std::int32_t cores) {
   delivery::VersionSettings settings;
   settings.version = trigger.version;

@@ -7,6 +7,7 @@
 #include "model/pipeline.h"
 #include "model/trigger.h"
 #include "ports/compute_backend.h"
+#include "service/slots.h"
 
 namespace dhub::service {
 
@@ -17,6 +18,7 @@ namespace dhub::service {
 [[nodiscard]] delivery::VersionSettings version_settings(const Trigger& trigger, const Definition& definition,
                                                          std::int32_t cores);
 [[nodiscard]] InstanceSpecRef instance_spec(const Trigger& trigger, const Definition& definition);
+[[nodiscard]] Claim claim_of(const Definition& definition, std::int32_t cores);
 [[nodiscard]] Scaling resolved_scaling(const Definition& definition, std::int32_t cores);
 
 }  // namespace dhub::service

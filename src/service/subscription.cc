@@ -12,6 +12,7 @@ namespace dhub::service {
 namespace {
 
 constexpr Duration kTryAgain = std::chrono::seconds(1);
+constexpr Duration kLookForBytes = std::chrono::seconds(1);  // while others hold them
 
 // Topics are not cut off at their end and positions not moved past it, so one of them is not what it was.
 Status check_cursors(const LoadedPosition& loaded, const Topic& topic) {
@@ -47,9 +48,10 @@ Subscription::Subscription(const World& world, TriggerSpec spec, LoadedPosition 
       epoch_(loaded.owner_epoch),
       engine_(engine_settings(spec_.trigger, spec_.definition, world.cores, world.seed, world.limits),
               std::move(loaded), world.scheduler.now()),
-      pool_(
-          world.backend, *this, world.instance_ids, [this](InstanceId id) { return engine_.outstanding(id); },
-          [this](InstanceId id) { retired_.push_back(id); }),
+      pool_(world.backend, *this, world.instance_ids, world.slots,
+            {[this](InstanceId id) { return engine_.outstanding(id); },
+             [this](InstanceId id) { retired_.push_back(id); },
+             {[this] { look(); }, [this](InstanceId id) { give_back(id); }}}),
       metrics_(world.metrics, spec_.trigger.pipeline_id),
       reading_({world.scheduler, world.event_log, spec_.trigger.topic}, engine_, metrics_, *this),
       cursors_(world.event_log, spec_.trigger.topic, "dhub." + spec_.trigger.pipeline_id, !topic.cluster.empty()),
@@ -239,9 +241,26 @@ void Subscription::rescale() {
     engine_.instance_ended(instance, world_.scheduler.now(), out_);
     carry_out();
   }
-  engine_.set_wanted(pool_.wanted());
+  if (engine_.waits_for_bytes()) {
+    const Instant look = world_.scheduler.now().mono + kLookForBytes;
+    alarm_.rescale_at = std::min(alarm_.rescale_at.value_or(look), look);
+  }
+  engine_.set_wanted(pool_.granted());
+  metrics_.set_waits_for_instances(pool_.waits_for());
   metrics_.set_instances(static_cast<std::int64_t>(pool_.size()));
   metrics_.set_in_flight(demand.in_flight);
+}
+
+// The ledger of the machine has something for us, or others want what we do not need.
+void Subscription::look() {
+  step([&](const Now& now) { engine_.tick(now, out_); });
+}
+
+void Subscription::give_back(InstanceId instance) {
+  if (life_.stopping) return;  // it ends anyway
+  engine_.instance_leaving(instance);
+  pool_.give_back(instance);
+  look();
 }
 
 void Subscription::arm_timer() {
@@ -342,6 +361,7 @@ void Subscription::end_if_drained() {
   }
   metrics_.set_instances(0);
   metrics_.set_in_flight(0);
+  metrics_.set_waits_for_instances(0);
   // Posted: whoever is told may destroy us.
   world_.scheduler.post([on_end = on_end_, broken = life_.broken] { on_end(broken); });
 }

@@ -24,6 +24,7 @@
 #include "service/instance_pool.h"
 #include "service/leash.h"
 #include "service/output_topics.h"
+#include "service/slots.h"
 #include "service/topic_reading.h"
 #include "service/trigger_metrics.h"
 #include "service/triggers.h"
@@ -40,6 +41,7 @@ struct World {
   Metrics& metrics;
   Logger& logger;
   InstanceIds& instance_ids;
+  Slots& slots;
   std::int32_t cores = 1;  // max_instances when a pipeline does not say
   std::uint64_t seed = 0;
   delivery::EngineLimits limits = {};  // of each engine
@@ -133,6 +135,8 @@ class Subscription final : public ComputeListener, private TopicReading::Owner {
   void hand_to_journal(JournalCommitRef commit);
   void commit_answered(const JournalCommitRef& commit, const Result<CommitAnswer>& answer);
   void rescale();
+  void look();
+  void give_back(InstanceId instance);
   void arm_timer();
   void on_timer();
   void break_off(Error error);
@@ -152,6 +156,7 @@ class Subscription final : public ComputeListener, private TopicReading::Owner {
 
   // subscription_status.cc
   [[nodiscard]] std::vector<Condition> conditions() const;
+  void add_waits(TriggerStatus& status) const;
 
   const World world_;
   TriggerSpec spec_;

@@ -41,6 +41,22 @@ Condition store_condition(const std::optional<Error>& commit_error) {
 
 }  // namespace
 
+// Beside the question whether it is ready: what others hold that it could use.
+void Subscription::add_waits(TriggerStatus& status) const {
+  if (std::string why = pool_.why_it_waits(); !why.empty())
+    status.conditions.push_back({"Instances", false, "WaitsForInstances", std::move(why),
+                                 "Nothing: triggers take turns. For more at a time raise instances.most or "
+                                 "instances.memory, if the machine carries it."});
+  const bool has_more = std::any_of(status.partitions.begin(), status.partitions.end(), [this](const auto& partition) {
+    return partition.end > engine_.view(partition.partition).next_read;
+  });
+  if (has_more && engine_.waits_for_bytes())
+    status.conditions.push_back({"Memory", false, "OthersHoldBytes",
+                                 "Other triggers hold the bytes that may be held; this one reads on when they have "
+                                 "finished some of their events.",
+                                 "Nothing: it goes on by itself."});
+}
+
 std::vector<Condition> Subscription::conditions() const {
   return {source_condition(life_.paused, life_.stopping, reading_.errors(), troubles_.partitions),
           service_condition(pool_.start_failure()), store_condition(troubles_.commit)};
@@ -78,6 +94,7 @@ TriggerStatus Subscription::status() const {
     status.in_flight += view.in_flight;
     status.partitions.push_back(partition);
   }
+  add_waits(status);
   status.instances = static_cast<std::int32_t>(pool_.size());
   status.instances_ready = static_cast<std::int32_t>(pool_.ready());
   status.instances_wanted = pool_.wanted();

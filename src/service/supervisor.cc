@@ -17,6 +17,19 @@ constexpr Duration kLongestRetry = std::chrono::seconds(30);
 // Of what is not there at the moment, such as a broker: it is wanted back soon after it is there again.
 constexpr Duration kLongestUnavailable = std::chrono::seconds(5);
 
+constexpr std::int32_t kInstancesPerCore = 8;
+constexpr std::uint64_t kByteFloors = 64;  // so many engines may hold their floor before it is as much as all of them
+
+Machine machine_of(const SupervisorOptions& options) {
+  const std::int32_t usual = kInstancesPerCore * std::max(options.cores, 1);
+  return {options.most_instances > 0 ? options.most_instances : usual, options.instance_memory};
+}
+
+delivery::EngineLimits sharing(delivery::EngineLimits limits, delivery::ByteBudget& bytes) {
+  limits.shared_bytes = &bytes;
+  return limits;
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_log, Journal& journal,
@@ -25,8 +38,21 @@ Supervisor::Supervisor(Scheduler& scheduler, Catalog& catalog, EventLog& event_l
     : catalog_(catalog),
       logger_(logger),
       options_(std::move(options)),
-      world_{scheduler, event_log,     journal,        run_archive,   backend,         metrics,
-             logger,    instance_ids_, options_.cores, options_.seed, options_.limits, options_.output_trouble},
+      bytes_{options_.limits.window_bytes, options_.limits.window_bytes / kByteFloors},
+      slots_(scheduler, metrics, machine_of(options_)),
+      world_{scheduler,
+             event_log,
+             journal,
+             run_archive,
+             backend,
+             metrics,
+             logger,
+             instance_ids_,
+             slots_,
+             options_.cores,
+             options_.seed,
+             sharing(options_.limits, bytes_),
+             options_.output_trouble},
       leash_(scheduler) {}
 
 Supervisor::~Supervisor() = default;

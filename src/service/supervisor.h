@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,6 +26,8 @@ struct SupervisorOptions {
   delivery::EngineLimits limits = {};                 // of each trigger
   OutputTrouble output_trouble = {};                  // called on the loop
   Duration longest_write = std::chrono::seconds(10);  // that a call waits for its change to be durable
+  std::int32_t most_instances = 0;                    // over all triggers; 0: 8 for each core
+  std::uint64_t instance_memory = std::numeric_limits<std::uint64_t>::max();  // the same
 };
 
 // Keeps each trigger as its user wants it. Desired state is written to the catalog first, each change with the next
@@ -131,6 +134,7 @@ class Supervisor final : public Triggers {
   // supervisor_commands.cc
   Result<StartPlan> plan_start(StartCommand command) const;
   Status adopt_group(StartPlan& plan) const;
+  [[nodiscard]] Status check_room(const StartPlan& plan) const;
   void start_now(const std::shared_ptr<StartPlan>& plan, const Done<Started>& done);
   [[nodiscard]] static StartTrigger start_request(const StartPlan& plan);
   void started(StartPlan& plan, const StartedTrigger& stored, const Done<Started>& done);
@@ -153,9 +157,12 @@ class Supervisor final : public Triggers {
   Logger& logger_;
   const SupervisorOptions options_;
   InstanceIds instance_ids_;
+  delivery::ByteBudget bytes_;  // of all engines
+  Slots slots_;
   World world_;
   bool shutting_down_ = false;
-  std::map<PipelineUid, Place> places_;  // of pipelines that run, are meant to, or are just stopping
+  std::map<PipelineUid, Claim> starting_;  // of starts that are being written
+  std::map<PipelineUid, Place> places_;    // of pipelines that run, are meant to, or are just stopping
   StatusBoard board_;
   Leash leash_;
 };

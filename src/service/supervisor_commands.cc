@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "pipeline/definition.h"
+#include "service/settings_of.h"
 #include "service/supervisor.h"
 
 namespace dhub::service {
@@ -125,12 +126,30 @@ Status Supervisor::adopt_group(StartPlan& plan) const {
   return check_adopted(plan.adopted, plan.topic, group);
 }
 
+// What min_instances ask for is promised with the start, so it must be there beside what others were promised.
+Status Supervisor::check_room(const StartPlan& plan) const {
+  std::map<PipelineUid, Claim> others = starting_;
+  for (const auto& [pipeline, place] : places_)
+    if (place.definition && is_wanted(place)) others.emplace(pipeline, claim_of(*place.definition, options_.cores));
+  others.erase(plan.version.uid);
+  std::vector<Claim> claims;
+  for (const auto& [pipeline, claim] : others) claims.push_back(claim);
+  auto room = slots_.check(claim_of(plan.definition, options_.cores), claims);
+  if (!room)
+    room.error().message =
+        fmt::format("The trigger of pipeline '{}' cannot be started. {}", plan.version.id, room.error().message);
+  return room;
+}
+
 // PostDurableFirst: generation, version and start offsets are stored in one transaction before anything hears of them.
 void Supervisor::start_now(const std::shared_ptr<StartPlan>& plan, const Done<Started>& done) {
   if (shutting_down_) return done(fail(ErrorCode::Cancelled, "The server is stopping; try again when it is back."));
+  if (auto room = check_room(*plan); !room) return done(fail(std::move(room.error())));
+  starting_[plan->version.uid] = claim_of(plan->definition, options_.cores);
   catalog_.start_trigger(
       start_request(*plan),
       written<StartedTrigger>(done, [this, plan](const Result<StartedTrigger>& stored, const Done<Started>& told) {
+        starting_.erase(plan->version.uid);
         if (!stored) return told(fail(stored.error()));
         started(*plan, *stored, told);
       }));

@@ -32,6 +32,9 @@ TriggerMetrics::TriggerMetrics(Metrics& metrics, const std::string& pipeline_id)
                          {{"pipeline", pipeline_id}})),
       instances_(metrics.gauge("dhub_instances", "Instances of the event service, in whatever state.",
                                {{"pipeline", pipeline_id}})),
+      waits_(metrics.gauge("dhub_trigger_waits_for_instances",
+                           "Instances that are wanted, but that the machine does not carry beside those of others.",
+                           {{"pipeline", pipeline_id}})),
       in_flight_(metrics.gauge("dhub_events_in_flight", "Events at an instance.", {{"pipeline", pipeline_id}})),
       start_seconds_(metrics.histogram("dhub_instance_start_seconds", "From the decision to a ready instance.",
                                        {{"pipeline", pipeline_id}})) {}

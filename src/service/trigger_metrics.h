@@ -18,6 +18,7 @@ class TriggerMetrics {
   void count(const delivery::Tally& tally);
   void set_lag(std::int64_t lag) { lag_.set(static_cast<double>(lag)); }
   void set_instances(std::int64_t instances) { instances_.set(static_cast<double>(instances)); }
+  void set_waits_for_instances(std::int64_t instances) { waits_.set(static_cast<double>(instances)); }
   void set_in_flight(std::int64_t events) { in_flight_.set(static_cast<double>(events)); }
   void observe_start(Duration took);
   void count_read(std::size_t records) { records_read_.add(records); }
@@ -34,6 +35,7 @@ class TriggerMetrics {
   Counter& seeks_;
   Gauge& lag_;
   Gauge& instances_;
+  Gauge& waits_;
   Gauge& in_flight_;
   Histogram& start_seconds_;
   delivery::Tally counted_;

@@ -41,7 +41,7 @@ struct Started {
 
 // One stage of "would events be executed now?"; and, beside that question, what became of their outputs.
 struct Condition {
-  std::string type;  // Source, Service, Store; Outputs, only while some wait
+  std::string type;  // Source, Service, Store; Outputs, Instances, Memory: only while it waits for such
   bool ok = false;
   std::string reason;       // CamelCase word, stable
   std::string message;      // a sentence; empty when there is nothing to say
