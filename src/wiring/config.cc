@@ -26,6 +26,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr const char* kDefaultClusterKey = "topics.default";
+constexpr const char* kAuto = "auto";  // as the machine has
 
 // How the text of a setting is read into the configuration.
 using Reader = Status (*)(const std::string& text, Config& config);
@@ -73,6 +74,24 @@ Status read_python(const std::string& text, Config& config) {
   return {};
 }
 
+Status read_most_instances(const std::string& text, Config& config) {
+  constexpr std::int32_t kMost = 10'000;
+  if (text == kAuto) return {};
+  const auto [at, ec] = std::from_chars(text.data(), text.data() + text.size(), config.most_instances);
+  const bool read = ec == std::errc() && at == text.data() + text.size();
+  if (read && config.most_instances >= 1 && config.most_instances <= kMost) return {};
+  return fail(ErrorCode::InvalidArgument,
+              fmt::format("'{}' is neither auto nor a number from 1 to {}.", text.substr(0, 64), kMost));
+}
+
+Status read_instance_memory(const std::string& text, Config& config) {
+  constexpr std::uint64_t kLeast = 32ULL << 20;  // of limits.memory
+  if (text == kAuto) return {};
+  ASSIGN_OR_RETURN(config.instance_memory, parse_size(text));
+  if (config.instance_memory >= kLeast) return {};
+  return fail(ErrorCode::InvalidArgument, fmt::format("'{}' is less than 32MiB, which one instance needs.", text));
+}
+
 Status read_auth(const std::string& text, Config& config) {
   if (text != "on" && text != "off")
     return fail(ErrorCode::InvalidArgument, fmt::format("'{}' is neither on nor off.", text.substr(0, 64)));
@@ -112,6 +131,8 @@ constexpr std::array kKnown = {
     Known{"metrics.public", "true",
           [](const std::string& t, Config& c) { return read_into(c.metrics_public, parse_switch, t); }},
     Known{"python.interpreter", "/usr/bin/python3", &read_python},
+    Known{"instances.most", kAuto, &read_most_instances},
+    Known{"instances.memory", kAuto, &read_instance_memory},
     Known{"shutdown.grace", "10s",
           [](const std::string& t, Config& c) { return read_into(c.grace, parse_duration, t); }},
     Known{kDefaultClusterKey, kEmbeddedCluster, &read_default_cluster},

@@ -43,6 +43,8 @@ struct Config {
   std::uint64_t uri_limit = 0;
   bool metrics_public = true;
   std::string python;                   // interpreter of steps that name none
+  std::int32_t most_instances = 0;      // over all triggers; 0: 8 for each core
+  std::uint64_t instance_memory = 0;    // sum of their limits.memory; 0: 80 % of what the machine has
   Duration grace{};                     // for what is in flight when the server is told to end
   std::string default_cluster;          // that a plain topic name means: "embedded" or one of the clusters
   std::vector<ClusterConfig> clusters;  // by name

@@ -57,6 +57,22 @@ TEST_F(ConfigTest, DefaultsSufficeAndAreSafe) {
   for (const auto& [key, source] : sources(*config)) EXPECT_EQ(source, "default") << key;
 }
 
+TEST_F(ConfigTest, InstancesAreAsManyAsTheMachineHasOrAsManyAsIsSaid) {
+  EXPECT_EQ(read_config({}, home_)->most_instances, 0);
+  home_["DHUB_INSTANCES_MOST"] = "12";
+  const auto config = read_config({{}, write("instances:\n  most: 3\n  memory: 2GiB\n")}, home_);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->most_instances, 12);
+  EXPECT_EQ(config->instance_memory, 2ULL << 30);
+  home_.erase("DHUB_INSTANCES_MOST");
+  EXPECT_EQ(error_of("instances:\n  most: 0\n"),
+            "dhub.yaml:2: instances.most: '0' is neither auto nor a number from 1 to 10000.");
+  EXPECT_EQ(error_of("instances:\n  most: 3x\n"),
+            "dhub.yaml:2: instances.most: '3x' is neither auto nor a number from 1 to 10000.");
+  EXPECT_EQ(error_of("instances:\n  memory: 1MiB\n"),
+            "dhub.yaml:2: instances.memory: '1MiB' is less than 32MiB, which one instance needs.");
+}
+
 TEST_F(ConfigTest, FlagsBeatTheEnvironmentBeatsTheFile) {
   cli::ServerFlags flags{{{"listen", "127.0.0.1:1"}}, write("listen: 127.0.0.1:3\ndata: /f\nlog:\n  level: warn\n")};
   Environment environment{{"HOME", "/h"}, {"DHUB_LISTEN", "127.0.0.1:2"}, {"DHUB_DATA", "/e"}};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <future>
+#include <limits>
 #include <optional>
 #include <thread>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #include "wiring/clusters.h"
 #include "wiring/data_directory.h"
 #include "wiring/loop_pulse.h"
+#include "wiring/machine_memory.h"
 #include "wiring/store_metrics.h"
 
 namespace dhub::wiring {
@@ -86,8 +88,17 @@ local::LocalOptions backend_options(const Config& config, Logger& logger) {
   return options;
 }
 
-service::SupervisorOptions supervisor_options(service::OutputTrouble output_trouble) {
+// What is left is for the server, the templates and everybody else.
+std::uint64_t instance_memory(const Config& config) {
+  if (config.instance_memory > 0) return config.instance_memory;
+  const auto all = machine_memory();
+  return all ? *all / 5 * 4 : std::numeric_limits<std::uint64_t>::max();
+}
+
+service::SupervisorOptions supervisor_options(const Config& config, service::OutputTrouble output_trouble) {
   service::SupervisorOptions options;
+  options.most_instances = config.most_instances;
+  options.instance_memory = instance_memory(config);
   options.output_trouble = std::move(output_trouble);
   options.cores = static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
   options.seed = fresh_seed();
@@ -121,7 +132,8 @@ struct ServerProcess::Parts {
         backend(scheduler, loop.io_context(), backend_options(config, log)),
         checker(config.python),
         supervisor(scheduler, store->catalog(), topics, store->journal(), store->run_archive(), backend, metrics,
-                   logger, supervisor_options([this](const std::string& topic) { return output_trouble(topic); })),
+                   logger,
+                   supervisor_options(config, [this](const std::string& topic) { return output_trouble(topic); })),
         outbox_drain(scheduler, store->outbox(), topics, metrics, logger, fresh_seed()),
         pipelines(store->catalog(), checker, fresh_seed(),
                   [this](const std::string& topic) { return topics.check_cluster(topic); }),
