@@ -12,7 +12,6 @@ namespace dhub::service {
 namespace {
 
 constexpr Duration kTryAgain = std::chrono::seconds(1);
-constexpr Duration kLookForBytes = std::chrono::seconds(1);  // while others hold them
 
 // Topics are not cut off at their end and positions not moved past it, so one of them is not what it was.
 Status check_cursors(const LoadedPosition& loaded, const Topic& topic) {
@@ -240,10 +239,6 @@ void Subscription::rescale() {
     out_.clear();
     engine_.instance_ended(instance, world_.scheduler.now(), out_);
     carry_out();
-  }
-  if (engine_.waits_for_bytes()) {
-    const Instant look = world_.scheduler.now().mono + kLookForBytes;
-    alarm_.rescale_at = std::min(alarm_.rescale_at.value_or(look), look);
   }
   engine_.set_wanted(pool_.granted());
   metrics_.set_waits_for_instances(pool_.waits_for());

@@ -27,7 +27,7 @@ struct SupervisorOptions {
   OutputTrouble output_trouble = {};                  // called on the loop
   Duration longest_write = std::chrono::seconds(10);  // that a call waits for its change to be durable
   std::int32_t most_instances = 0;                    // over all triggers; 0: 8 for each core
-  std::uint64_t instance_memory = std::numeric_limits<std::uint64_t>::max();  // the same
+  std::uint64_t instance_memory = std::numeric_limits<std::uint64_t>::max();  // sum of their limits.memory
 };
 
 // Keeps each trigger as its user wants it. Desired state is written to the catalog first, each change with the next

@@ -142,6 +142,7 @@ void TopicReading::retry_at(Instant at) {
 void TopicReading::look() {
   const bool has_room = !unread_.empty() && engine_.wants_more();
   if (has_room || wants_again()) post();
+  wait_for_bytes();
   if (again_.reader && !again_.close_at && !engine_.wants_again()) again_.close_at = now() + kCloseAfter;
 }
 
@@ -173,6 +174,12 @@ void TopicReading::read_on() {
     }
   }
   if (any) look();
+  wait_for_bytes();
+}
+
+// Nobody calls when others hold fewer bytes.
+void TopicReading::wait_for_bytes() {
+  if (!retry_at_ && !unread_.empty() && engine_.waits_for_bytes()) retry_at(now() + kReadAgain);
 }
 
 void TopicReading::read_partition(PartitionId partition, Offset from) {

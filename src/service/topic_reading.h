@@ -88,6 +88,7 @@ class TopicReading {
   void mark_all();
   void note_ends();
   void post();
+  void wait_for_bytes();
   void read_on();
   void read_partition(PartitionId partition, Offset from);
   void read_again_on();
