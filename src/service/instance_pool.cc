@@ -169,7 +169,7 @@ std::optional<Duration> InstancePool::on_ready(InstanceId instance, const Now& n
 
 void InstancePool::on_outcomes(InstanceId instance) {
   Member* member = find(instance);
-  if (member == nullptr || member->proven) return;
+  if (member == nullptr) return;
   member->proven = true;
   if (!is_current(*member)) return;
   start_delay_ = Duration::zero();

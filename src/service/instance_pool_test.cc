@@ -74,5 +74,18 @@ TEST_F(InstancePoolTest, AStartThatFailsLateIsNotToldWhenAnotherHasDoneItsWorkMe
   EXPECT_FALSE(pool.start_failure());
 }
 
+// Nothing is left to do, so no start that works would ever cure it.
+TEST_F(InstancePoolTest, NorWhenOneThatHadDoneWorkBeforeHasDoneTheRestMeanwhile) {
+  (void)pool.on_ready(InstanceId{2}, now);
+  pool.on_outcomes(InstanceId{2});
+  end(1, EndReason::Drained);
+  (void)pool.rescale({}, now);
+  ASSERT_EQ(backend.started, 3);
+  pool.on_outcomes(InstanceId{2});
+  end(2, EndReason::Drained);
+  end(3, EndReason::HostLost);
+  EXPECT_FALSE(pool.start_failure());
+}
+
 }  // namespace
 }  // namespace dhub::service

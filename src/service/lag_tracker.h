@@ -13,7 +13,9 @@ namespace dhub::service {
 class LagTracker {
  public:
   void set_cursor(PartitionId partition, Offset cursor) { set(partition, &Partition::cursor, cursor); }
-  // Ends only rise: a read tells of the end at its moment, which may be older than the one that is known.
+  // A look at the whole topic counts as it is: a log may have lost its end.
+  void set_end(PartitionId partition, Offset end) { set(partition, &Partition::end, end); }
+  // A read tells of the end at its moment, which may be older than the one that is known.
   void raise_end(PartitionId partition, Offset end) {
     set(partition, &Partition::end, std::max(partitions_[partition].end, end));
   }

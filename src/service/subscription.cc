@@ -179,6 +179,9 @@ void Subscription::partitions_added(const std::vector<StartOffset>& fresh, const
     reading_.set_cursor(start.partition, start.offset);
     reading_.add_partition(start.partition);
   }
+  // What came while these were being added was passed over.
+  reading_.look_at_topic(world_.scheduler.now().mono);
+  arm_timer();
 }
 
 void Subscription::on_read_failed(PartitionId partition, const Error& error, bool is_new) {

@@ -52,7 +52,8 @@ void Supervisor::changed(PipelineUid pipeline) {
 }
 
 void Supervisor::outputs_changed() {
-  for (const auto& [pipeline, place] : places_) changed(pipeline);
+  for (const auto& [pipeline, place] : places_)
+    if (place.current) show(pipeline);
 }
 
 void Supervisor::show(PipelineUid pipeline) {

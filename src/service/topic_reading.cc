@@ -107,7 +107,7 @@ void TopicReading::note_ends() {
   const auto topic = place_.event_log.topic(place_.topic);
   if (!topic) return look_at_topic(now() + kReadAgain);  // what we were called for is not told again
   owner_.on_topic(*topic);
-  for (const auto& range : topic->partitions) lag_.raise_end(range.partition, range.end);
+  for (const auto& range : topic->partitions) lag_.set_end(range.partition, range.end);
   metrics_.set_lag(lag_.lag());
   // Whoever is behind does not rely on being called when the records have come.
   if (lag_.lag() > 0 && !is_paused_) retry_at(now() + kAskAgain);
