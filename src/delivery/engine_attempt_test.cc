@@ -45,7 +45,7 @@ TEST(EngineAttempt, RetryWaitsForItsTime) {
   EXPECT_EQ(script.sent(), "");
   script.wait(Duration(1));
   EXPECT_EQ(script.sent(), "1:a1#2");
-  EXPECT_EQ(script.engine().wake_at(), script.now.mono + script.settings.limits.long_event) << "it watches it run";
+  EXPECT_GT(script.engine().wake_at(), script.now.mono + kSecond) << "it only watches it run";
 }
 
 TEST(EngineAttempt, RetryAfterSaysWhen) {

@@ -47,8 +47,9 @@ void Engine::outcomes(InstanceId instance, std::vector<Outcome> outcomes, const 
       given_back_.push_back(flight->ref);
     }
   }
-  // One that goes on could take what stands behind something long, and may run into something long itself.
-  if (!outcomes.empty()) watch_at_ = std::min(watch_at_.value_or(now.mono), now.mono);
+  // One that goes on could take what stands behind something long.
+  const auto& slots = flights_.slots();
+  if (std::any_of(slots.begin(), slots.end(), [](const Slot& slot) { return slot.is_long; })) watch_at_ = now.mono;
   give_back(now);
   pump(now, out);
 }
