@@ -64,10 +64,8 @@ std::vector<OutboxDrain::Trouble> OutboxDrain::troubles() const {
 }
 
 std::optional<Error> OutboxDrain::trouble(const std::string& topic) const {
-  return troubles_.with([&](const std::map<std::string, Error>& troubles) {
-    const auto found = troubles.find(topic);
-    return found == troubles.end() ? std::nullopt : std::optional(found->second);
-  });
+  const auto found = queues_.find(topic);
+  return found == queues_.end() ? std::nullopt : found->second.error;
 }
 
 // One thing of a kind is under way at a time; whatever ends calls this again.
@@ -155,16 +153,17 @@ void OutboxDrain::note_trouble(const std::string& topic, Queue& queue, std::opti
     logger_.error("outputs wait: their topic does not take them; they are sent again by themselves",
                   {{"topic", topic}, {"error", error->message}});
   if (!error && queue.error) logger_.info("outputs are sent again", {{"topic", topic}});
+  const bool another =
+      error.has_value() != queue.error.has_value() || (error && error->message != queue.error->message);
+  queue.error = error;
+  // In this order: who sees it from another thread finds it in the statuses of triggers too.
+  if (another) changed_();
   troubles_.with([&](std::map<std::string, Error>& troubles) {
     if (error)
       troubles.insert_or_assign(topic, *error);
     else
       troubles.erase(topic);
   });
-  const bool another =
-      error.has_value() != queue.error.has_value() || (error && error->message != queue.error->message);
-  queue.error = std::move(error);
-  if (another) changed_();
 }
 
 void OutboxDrain::end_if_idle() {

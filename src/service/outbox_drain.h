@@ -50,7 +50,7 @@ class OutboxDrain {
   };
   // Any thread: topics that did not take what was last sent to them.
   [[nodiscard]] std::vector<Trouble> troubles() const;
-  // Any thread. The topic is named with its cluster.
+  // Loop only. The topic is named with its cluster.
   [[nodiscard]] std::optional<Error> trouble(const std::string& topic) const;
 
  private:
