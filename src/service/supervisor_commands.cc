@@ -192,12 +192,14 @@ void Supervisor::started(StartPlan& plan, const StartedTrigger& stored, const Do
   if (seeks(plan.command)) place.begin_anew = true;
   forget_trouble(place);
   reconcile(trigger.pipeline);
-  if (place.stage != Stage::Loading) return done(std::move(answer));
+  // In a server that is stopping, its place may be gone by now.
+  const auto loading = places_.find(trigger.pipeline);
+  if (loading == places_.end() || loading->second.stage != Stage::Loading) return done(std::move(answer));
   // It is durable. Whoever asks next should find it running, as far as that is a matter of moments.
   const auto tell = [told = std::make_shared<Done<Started>>(done), answer] {  // shared: by the two that may tell it
     if (*told) std::exchange(*told, nullptr)(answer);
   };
-  place.when_settled.emplace_back(tell);
+  loading->second.when_settled.emplace_back(tell);
   after(options_.longest_write, tell);
 }
 
