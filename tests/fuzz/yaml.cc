@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that the client reads, YAML or JSON: what to_yaml writes of a document can be read again. Not yet: as the same
-// value. Line breaks that are none in JSON (U+0085) and folds are not written back as they were, which is a known
-// fault.
+// Files that the client reads, YAML or JSON: what to_yaml writes of a document can be read again. Not yet checked: that
+// it is the same value. A text with U+0085, written as the escape \N, does not come back, which is a known fault.
 #include "base/check.h"
 #include "cli/documents.h"
 #include "fuzz/input.h"
